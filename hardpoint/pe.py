@@ -1,0 +1,99 @@
+"""One processing element, literally: the arithmetic and the sites that every engine must reproduce bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hardpoint.array import baugh_wooley_constant, carry_bits
+
+__all__ = ["Pe", "Tap", "majority", "products", "untouched"]
+
+Tap = Callable[[str, int, int], int]
+"""tap(site, copy, value) -> the value as struck in this step: ((value ^ flip) & keep) | set; see `Pe` for the sites."""
+
+
+def untouched(site: str, copy: int, value: int) -> int:
+    """The tap that strikes nothing."""
+    return value
+
+
+def majority(a: int, b: int, c: int) -> int:
+    """Bitwise majority.
+
+    >>> majority(0b1100, 0b1010, 0b0111)
+    14
+    """
+    return (a & b) | (a & c) | (b & c)
+
+
+def products(a: int, w: int, m: int, n: int, column: int, acc_bits: int, signed: bool) -> tuple[int, int]:
+    """PL and PH of operand codes `a` (m bits) and `w` (n bits), split at `column`: PL exact, PH modulo 2**(acc_bits - column).
+
+    Without guarded columns (`column` = `acc_bits`) PL is the product modulo 2**acc_bits.
+
+    >>> low, high = products(-3 & 255, -5 & 255, 8, 8, 14, 24, True)
+    >>> (low + (high << 14)) % 2**24
+    15
+    """
+    constant = baugh_wooley_constant(m, n, signed)
+    low, high = constant % (1 << column), constant >> column
+    for i in range(n):
+        for j in range(m):
+            flip = (i == n - 1) ^ (j == m - 1 and signed)
+            bit = (a >> j & w >> i & 1) ^ flip
+            if i + j < column:
+                low += bit << (i + j)
+            else:
+                high += bit << (i + j - column)
+    if column == acc_bits:
+        return low % (1 << acc_bits), 0
+    return low, high % (1 << (acc_bits - column))
+
+
+@dataclass
+class Pe:
+    """The datapath of a PE with `act_bits` x `wgt_bits` operands and guarded columns >= `column` of `acc_bits`.
+
+    `lo` and `hi` are its registers. Values of taps lie at bit 0 of their part; sites are "mul.lo" (PL), "mul.hi"
+    (PH_i, copy i), "carry", "vote" (V_i), "acc.lo", "acc.hi" (copy i).
+
+    >>> pe = Pe(8, 8, 24, 14)
+    >>> for k, (a, w) in enumerate([(200, 100), (255, 128)]):  # 128 is the weight -128
+    ...     pe.step((a,) * 3, (w,) * 3, signed=False, first=k == 0)
+    >>> pe.sum() == (200 * 100 - 255 * 128) % 2**24
+    True
+    """
+
+    act_bits: int
+    wgt_bits: int
+    acc_bits: int
+    column: int
+    lo: int = 0
+    hi: tuple[int, int, int] = (0, 0, 0)
+
+    def votes(self, tap: Tap = untouched) -> tuple[int, int, int]:
+        """V_i of the present registers."""
+        value = majority(*self.hi)
+        return tap("vote", 0, value), tap("vote", 1, value), tap("vote", 2, value)
+
+    def step(
+        self, a: tuple[int, int, int], w: tuple[int, int, int], *, signed: bool, first: bool, tap: Tap = untouched
+    ) -> None:
+        """One step with operand lanes `a` and `w` (a single register is three equal lanes); `first` starts a new sum."""
+        b, high_bits = self.column, self.acc_bits - self.column
+        mask = (1 << high_bits) - 1
+        low, _ = products(majority(*a), majority(*w), self.act_bits, self.wgt_bits, b, self.acc_bits, signed)
+        highs = [products(x, y, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1] for x, y in zip(a, w, strict=True)]
+        votes = (0, 0, 0) if first else self.votes(tap)
+        low = tap("mul.lo", 0, low)
+        t = (0 if first else self.lo) + low
+        cw = carry_bits(self.act_bits, self.wgt_bits, b, self.acc_bits)
+        carry = tap("carry", 0, (t >> b) & ((1 << cw) - 1))
+        self.lo = tap("acc.lo", 0, t & ((1 << b) - 1))
+        sums = [(v + tap("mul.hi", i, h) + carry) & mask for i, (v, h) in enumerate(zip(votes, highs, strict=True))]
+        self.hi = (tap("acc.hi", 0, sums[0]), tap("acc.hi", 1, sums[1]), tap("acc.hi", 2, sums[2]))
+
+    def sum(self) -> int:
+        """The voted accumulator, modulo 2**acc_bits."""
+        return self.lo | majority(*self.hi) << self.column
