@@ -1,0 +1,128 @@
+"""Neurons and channels by vulnerability, and the channel order that brings important ones into hardened columns."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+from hardpoint.files import digest, load_npz, only_keys, save_npz
+from hardpoint.layers import Conv
+from hardpoint.network import Network
+
+__all__ = ["Ranking", "hardened_order"]
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Vulnerability scores of every neuron of every array layer: `neurons[l]` has the shape of layer l's output.
+
+    Higher is more vulnerable; scores of different layers are comparable. `method` says how they were found (`gradient`,
+    `activation`, `weight`, `taylor`, `injection`, `random`, ...), `network` is the digest of the network meant, and
+    `provenance` holds data set, sample size and seed.
+    """
+
+    neurons: tuple[NDArray[np.float64], ...]
+    method: str
+    network: str
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        frozen = []
+        for i, scores in enumerate(self.neurons):
+            array = np.array(scores, np.float64)
+            if not array.size or not np.isfinite(array).all():
+                raise InputError(f"ranking: the scores of layer {i} must be finite numbers, at least one")
+            array.setflags(write=False)
+            frozen.append(array)
+        object.__setattr__(self, "neurons", tuple(frozen))
+
+    def channels(self, layer: int) -> NDArray[np.float64]:
+        """Score of every output channel of array layer `layer`: the sum over its neurons."""
+        scores = self.neurons[layer]
+        return np.asarray(scores.reshape(-1, scores.shape[-1]).sum(axis=0))
+
+    def important(self, share: float, policy: str = "layer") -> tuple[NDArray[np.bool_], ...]:
+        """The most vulnerable `share` of all neurons (`global`) or of each layer's neurons (`layer`), per layer.
+
+        >>> r = Ranking((np.array([3.0, 1.0]), np.array([9.0, 8.0])), "given", "-")
+        >>> [mask.tolist() for mask in r.important(0.5, "global")], [mask.tolist() for mask in r.important(0.5)]
+        ([[False, False], [True, True]], [[True, False], [True, False]])
+        """
+        if not 0 <= share <= 1:
+            raise InputError(f"the share of important neurons must be 0 to 1, not {share}")
+        if policy not in ("layer", "global"):
+            raise InputError(f"a ranking policy is layer or global, not {policy!r}")
+        flat = [np.concatenate([s.ravel() for s in self.neurons])] if policy == "global" else [s.ravel() for s in self.neurons]
+        chosen = []
+        for scores in flat:
+            mask = np.zeros(scores.size, bool)
+            mask[np.argsort(-scores, kind="stable")[: round(share * scores.size)]] = True
+            chosen.append(mask)
+        if policy == "global":
+            chosen = np.split(chosen[0], np.cumsum([s.size for s in self.neurons])[:-1])
+        return tuple(mask.reshape(scores.shape) for mask, scores in zip(chosen, self.neurons, strict=True))
+
+    def permute(self, network: Network, array: Array) -> Network:
+        """`network` with its channels ordered so that the most vulnerable ones meet the array's hardened columns.
+
+        Layers whose channels feed an addition, and depthwise layers, keep their order.
+        """
+        if network.digest != self.network:
+            raise InputError(f"the ranking was made for network {self.network}, not for {network.digest}")
+        columns = np.flatnonzero((array.column_map < array.acc_bits).any(axis=0))
+        for index, layer in enumerate(network.gemms):
+            if isinstance(layer, Conv) and layer.depthwise:
+                continue
+            order = hardened_order(self.channels(index), array.cols, columns)
+            try:
+                network = network.permuted(layer.name, order)
+            except InputError as error:
+                if "cannot be permuted" not in str(error):
+                    raise
+        return network
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the ranking to a `.npz` without pickles."""
+        header = {"format": "hardpoint ranking 1", "method": self.method, "network": self.network, "provenance": self.provenance}
+        save_npz(path, header, {f"layer{i}": scores for i, scores in enumerate(self.neurons)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Ranking:
+        """Read a ranking; anything else than what `save` writes is an InputError."""
+        header, arrays = load_npz(path, "ranking")
+        fields = {item.name for item in dataclasses.fields(cls)} - {"neurons"} | {"format"}
+        if only_keys(header, fields, "ranking").pop("format", None) != "hardpoint ranking 1":
+            raise InputError(f"{path} is no ranking of format 1")
+        try:
+            return cls(tuple(arrays[f"layer{i}"] for i in range(len(arrays))), **header)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InputError(f"{path} is no ranking: {error}") from None
+
+    @property
+    def digest(self) -> str:
+        """Names the ranking by content."""
+        return digest(self.method, self.network, *self.neurons)
+
+
+def hardened_order(scores: NDArray[np.float64], cols: int, hardened: NDArray[np.int64]) -> list[int]:
+    """Channel for every position n so that the highest scores lie where n mod `cols` is a hardened column.
+
+    Positions of one kind keep the channels' own order, so that nothing moves without need.
+
+    >>> hardened_order(np.array([1.0, 5.0, 2.0, 4.0, 3.0]), 4, np.array([0]))
+    [1, 0, 2, 4, 3]
+    """
+    position = np.arange(len(scores))
+    inside = np.isin(position % cols, hardened)
+    best = np.argsort(-scores, kind="stable")[: int(inside.sum())]
+    order = np.empty(len(scores), int)
+    order[inside] = np.sort(best)
+    order[~inside] = np.setdiff1d(position, best)
+    return [int(channel) for channel in order]
