@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,7 +42,9 @@ class Guard:
         if self.column is not None and self.column < 0:
             raise InputError(f"guard column must be 0 or more, not {self.column}")
         if self.column is None and (self.operand or self.drain or self.kind == "rpr"):
-            raise InputError("operand and drain guards need guarded columns: three lanes of what exists once protect nothing")
+            raise InputError(
+                "operand and drain guards need guarded columns: three lanes of what exists once protect nothing"
+            )
         if self.kind == "rpr" and (self.operand or self.drain):
             raise InputError("reduced-precision redundancy has single operand and drain registers")
 
@@ -59,7 +62,9 @@ class Guard:
     def __str__(self) -> str:
         if self.column is None:
             return "none"
-        return ("rpr" if self.kind == "rpr" else "") + str(self.column) + "+operand" * self.operand + "+drain" * self.drain
+        return (
+            ("rpr" if self.kind == "rpr" else "") + str(self.column) + "+operand" * self.operand + "+drain" * self.drain
+        )
 
 
 @dataclass(frozen=True)
@@ -121,23 +126,33 @@ class Array:
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InputError(f"{why} must be {low} to {high}, not {value}")
         if self.acc_bits < self.act_bits + self.wgt_bits:
-            raise InputError(f"accumulator bits must be at least {self.act_bits + self.wgt_bits}, the width of a product, not {self.acc_bits}")
+            raise InputError(
+                f"accumulator bits must be at least {self.act_bits + self.wgt_bits}, the width of a product, not {self.acc_bits}"
+            )
         if self.dataflow not in ("os", "ws"):
             raise InputError(f"dataflow is os or ws, not {self.dataflow!r}")
         if not 1 <= len(self.guards) <= 3:
             raise InputError(f"an array has 1 to 3 guard classes, not {len(self.guards)}")
         for guard in self.guards:
             if guard.column is not None and guard.column > self.acc_bits:
-                raise InputError(f"guard column must be 0 to {self.acc_bits}, the width of an accumulator, not {guard.column}")
+                raise InputError(
+                    f"guard column must be 0 to {self.acc_bits}, the width of an accumulator, not {guard.column}"
+                )
             if guard.column == self.acc_bits:
-                raise InputError(f"guard column {self.acc_bits} guards nothing of a {self.acc_bits}-bit accumulator; write none")
+                raise InputError(
+                    f"guard column {self.acc_bits} guards nothing of a {self.acc_bits}-bit accumulator; write none"
+                )
         if not self.classes:
             object.__setattr__(self, "classes", (0,) * self.cols)
         table = self.class_map
         if table.shape != (self.rows, self.cols):
-            raise InputError(f"guard classes must be {self.cols} numbers (per column) or {self.rows} rows of them (per PE)")
+            raise InputError(
+                f"guard classes must be {self.cols} numbers (per column) or {self.rows} rows of them (per PE)"
+            )
         if table.min() < 0 or table.max() >= len(self.guards):
-            raise InputError(f"guard classes must be 0 to {len(self.guards) - 1}, not {table.min() if table.min() < 0 else table.max()}")
+            raise InputError(
+                f"guard classes must be 0 to {len(self.guards) - 1}, not {table.min() if table.min() < 0 else table.max()}"
+            )
         if not 1.0 <= self.period_ns <= 1000.0:
             raise InputError(f"clock period must be 1 to 1000 ns, not {self.period_ns}")
 
@@ -164,40 +179,49 @@ class Array:
     @cached_property
     def column_map(self) -> NDArray[np.int64]:
         """Guard column B of every PE, `acc_bits` where nothing is guarded: (rows, cols)."""
-        return self._per_pe(lambda guard: self.acc_bits if guard.column is None else guard.column)
+        return self.per_pe(lambda guard: self.acc_bits if guard.column is None else guard.column)
 
     @cached_property
     def operand_lanes(self) -> NDArray[np.int64]:
         """Lanes of every PE's operand registers, 1 or 3: (rows, cols)."""
-        return self._per_pe(lambda guard: 3 if guard.operand else 1)
+        return self.per_pe(lambda guard: 3 if guard.operand else 1)
 
     @cached_property
     def drain_lanes(self) -> NDArray[np.int64]:
         """Lanes of the guarded columns of every PE's drain register, 1 or 3: (rows, cols)."""
-        return self._per_pe(lambda guard: 3 if guard.drain else 1)
+        return self.per_pe(lambda guard: 3 if guard.drain else 1)
 
-    def _per_pe(self, value: Any) -> NDArray[np.int64]:
+    def per_pe(self, value: Callable[[Guard], int]) -> NDArray[np.int64]:
+        """`value` of every PE's guard: (rows, cols)."""
         return np.array([value(guard) for guard in self.guards], np.int64)[self.class_map]
 
     def guard(self, row: int, col: int) -> Guard:
         """Guard of one PE."""
-        return self.guards[self.class_map[row, col]]
+        return self.guards[int(self.class_map[row, col])]
 
     def carry_bits(self, guard: Guard) -> int:
         """Width cw of the carry into the guarded columns of a PE with `guard`."""
-        return carry_bits(self.act_bits, self.wgt_bits, self.acc_bits if guard.column is None else guard.column, self.acc_bits)
+        return carry_bits(
+            self.act_bits, self.wgt_bits, self.acc_bits if guard.column is None else guard.column, self.acc_bits
+        )
 
     def check(self, network: Network) -> None:
         """Raise an InputError if the array cannot compute `network` exactly, naming layer, bound and value."""
         for layer in network.gemms:
             fmt = network.formats[layer.inputs[0]]
             if fmt.bits > self.act_bits:
-                raise InputError(f"layer {layer.name}: its activations are {fmt}, the array takes at most {self.act_bits} bits")
+                raise InputError(
+                    f"layer {layer.name}: its activations are {fmt}, the array takes at most {self.act_bits} bits"
+                )
             if layer.weight_format.bits > self.wgt_bits:
-                raise InputError(f"layer {layer.name}: its weights are {layer.weight_format}, the array takes at most {self.wgt_bits} bits")
+                raise InputError(
+                    f"layer {layer.name}: its weights are {layer.weight_format}, the array takes at most {self.wgt_bits} bits"
+                )
             need = network.accumulator_bits(layer)
             if need > self.acc_bits:
-                raise InputError(f"layer {layer.name}: its sums need {need} bits, the array's accumulators have {self.acc_bits}")
+                raise InputError(
+                    f"layer {layer.name}: its sums need {need} bits, the array's accumulators have {self.acc_bits}"
+                )
 
     @cached_property
     def digest(self) -> str:
@@ -208,7 +232,11 @@ class Array:
         table = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         table["guards"] = [str(guard) for guard in self.guards]
         if self.recompute is not None:
-            table["recompute"] = {"lanes": self.recompute.lanes, "guard": str(self.recompute.guard), "reuse": self.recompute.reuse}
+            table["recompute"] = {
+                "lanes": self.recompute.lanes,
+                "guard": str(self.recompute.guard),
+                "reuse": self.recompute.reuse,
+            }
         return table
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -102,7 +103,7 @@ def gaps(
     pools_hit, images_hit, index = (np.concatenate([hit[i] for hit in hits]) for i in range(3))
     order = np.lexsort((index, images_hit, pools_hit))
     cut = np.searchsorted(pools_hit[order], np.arange(len(pools) + 1))
-    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in zip(cut[:-1], cut[1:], strict=True)]
+    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in pairwise(cut)]
 
 
 def _log1m(p: float) -> float:

@@ -85,7 +85,12 @@ def streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
     k, widths = tiling.gemm.k, {"act": array.act_bits, "wgt": array.wgt_bits, "carry": CARRY_WIDTH}
     guarded = bool((array.column_map < array.acc_bits).any())
     carried = any(array.carry_bits(guard) for guard in array.guards)
-    lanes = {"act": array.operand_lanes.max(), "wgt": array.operand_lanes.max(), "drain": array.drain_lanes.max(), "carry": 1}
+    lanes = {
+        "act": array.operand_lanes.max(),
+        "wgt": array.operand_lanes.max(),
+        "drain": array.drain_lanes.max(),
+        "carry": 1,
+    }
     found = []
     for site, name in enumerate(SITES):
         copies = list(range(int(lanes.get(name, 3 if guarded else 1))))
@@ -126,15 +131,15 @@ def live(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[n
     good &= (table[site, copy, row, col] >> bit.astype(np.uint64) & np.uint64(1)).astype(bool)
     flip = faults["effect"] == 0
     layer = np.where(good, faults["layer"], 0)
-    m, k, n, tiles, tiles_n = (
-        np.array([f(t) for t in tilings], np.int64)[layer]
-        for f in (lambda t: t.gemm.m, lambda t: t.gemm.k, lambda t: t.gemm.n, lambda t: t.tiles, lambda t: t.tiles_n)
-    )
+    sizes = np.array([(t.gemm.m, t.gemm.k, t.gemm.n, t.tiles, t.tiles_n) for t in tilings], np.int64)
+    m, k, n, tiles, tiles_n = sizes[layer].T
     tile, step = faults["tile"].astype(np.int64), faults["step"].astype(np.int64)
     drain, vote = site == SITES.index("drain"), site == SITES.index("vote")
     source = row - np.where(drain, step - k, 0)  # the row whose sum passes through
     first = np.where(vote, 1, np.where(drain, k, 0))
-    last = np.where(vote, np.where((copy == 0) | (array.drain_lanes[row, col] == 3), k, k - 1), np.where(drain, k + row, k - 1))
+    last = np.where(
+        vote, np.where((copy == 0) | (array.drain_lanes[row, col] == 3), k, k - 1), np.where(drain, k + row, k - 1)
+    )
     when = (tile < tiles) & (step >= first) & (step <= last)
     when &= (tile // tiles_n * array.rows + source < m) & (tile % tiles_n * array.cols + col < n)
     return np.asarray(good & (when | ~flip))
@@ -149,7 +154,7 @@ def _bit_table(array: Array) -> NDArray[np.uint64]:
         return np.where(high > low, (one << high) - (one << low), np.uint64(0)).astype(np.uint64)
 
     b, w = array.column_map, array.acc_bits
-    cw = array._per_pe(array.carry_bits)
+    cw = array.per_pe(array.carry_bits)
     table = np.zeros((len(SITES), OVERHANG + 1, array.rows, array.cols), np.uint64)
     for copy in range(3):
         low = 0 if copy == 0 else b
@@ -212,14 +217,18 @@ class FaultList:
 
     def __post_init__(self) -> None:
         faults = np.array(self.faults, FAULT)
-        order = np.lexsort([faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")])
+        order = np.lexsort(
+            [faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")]
+        )
         faults = faults[order]
         faults.setflags(write=False)
         object.__setattr__(self, "faults", faults)
         if len(faults) and int(faults["image"].max()) >= self.images and (faults["effect"] == 0).any():
             raise InputError(f"a fault list for {self.images} images strikes image {int(faults['image'].max())}")
         if len(faults) and int(faults["effect"].max()) >= len(EFFECTS):
-            raise InputError(f"fault effects are {', '.join(EFFECTS)} (0 to {len(EFFECTS) - 1}), not {int(faults['effect'].max())}")
+            raise InputError(
+                f"fault effects are {', '.join(EFFECTS)} (0 to {len(EFFECTS) - 1}), not {int(faults['effect'].max())}"
+            )
 
     def __len__(self) -> int:
         return len(self.faults)

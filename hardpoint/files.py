@@ -68,11 +68,13 @@ def load_json(path: str | os.PathLike[str], what: str) -> Any:
         raise InputError(f"{path} is no {what}: {error}") from None
 
 
-def save_npz(path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def save_npz(
+    path: str | os.PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, np.ndarray[Any, Any]]
+) -> None:
     """Write a JSON header and named arrays as a compressed `.npz` without pickles."""
     text = json.dumps(header, allow_nan=False).encode()
     with atomic_path(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, header=np.frombuffer(text, np.uint8), **dict(arrays))
+        np.savez_compressed(file, allow_pickle=False, **{"header": np.frombuffer(text, np.uint8), **arrays})
 
 
 def load_npz(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
@@ -88,7 +90,9 @@ def load_npz(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], d
     except KeyError:
         raise InputError(f"{path} is no {what}: it has no header") from None
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen types for a corrupt file
-        raise InputError(f"{path} is no {what}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        raise InputError(
+            f"{path} is no {what}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from None
     return header, arrays
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,12 @@ def windows(x: Codes, size: tuple[int, int], stride: tuple[int, int], pad: tuple
     return view.transpose(0, 1, 2, 4, 5, 3)
 
 
-def _spatial(shape: Shape, size: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int, int, int]) -> tuple[int, int]:
-    return (shape[0] + pad[0] + pad[1] - size[0]) // stride[0] + 1, (shape[1] + pad[2] + pad[3] - size[1]) // stride[1] + 1
+def _spatial(
+    shape: Shape, size: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int, int, int]
+) -> tuple[int, int]:
+    return (shape[0] + pad[0] + pad[1] - size[0]) // stride[0] + 1, (shape[1] + pad[2] + pad[3] - size[1]) // stride[
+        1
+    ] + 1
 
 
 def _image(name: str, shape: Shape) -> Shape:
@@ -94,7 +98,9 @@ class Conv:
     def shape(self, *inputs: Shape) -> Shape:
         (h, w, c) = _image(self.name, inputs[0])
         if c != self.weight.shape[2]:
-            raise InputError(f"layer {self.name}: its weight expects {self.weight.shape[2]} channels, its input has {c}")
+            raise InputError(
+                f"layer {self.name}: its weight expects {self.weight.shape[2]} channels, its input has {c}"
+            )
         oh, ow = _spatial((h, w), self.weight.shape[:2], self.stride, self.pad)
         if oh < 1 or ow < 1:
             raise InputError(f"layer {self.name}: its window does not fit an input of {h} x {w}")
@@ -107,13 +113,13 @@ class Conv:
 
     def matrix(self) -> Codes:
         """Weights as (K, N)."""
-        return self.weight.reshape(-1, self.channels)
+        return np.asarray(self.weight.reshape(-1, self.channels))
 
     def patches(self, x: Codes) -> Codes:
         """im2col: (images, M, K), or (images, M, K, C) if depthwise."""
         view = windows(x, self.weight.shape[:2], self.stride, self.pad)
         n, oh, ow, kh, kw, c = view.shape
-        return view.reshape(n, oh * ow, kh * kw, c) if self.depthwise else view.reshape(n, oh * ow, kh * kw * c)
+        return np.asarray(view.reshape((n, oh * ow, kh * kw, c) if self.depthwise else (n, oh * ow, kh * kw * c)))
 
     def accumulate(self, x: Codes, magnitude: int) -> Codes:
         """Sums with bias, exact: (images, OH, OW, N)."""
@@ -123,7 +129,7 @@ class Conv:
             sums = np.einsum("imkc,kc->imc", patches, self.matrix())
         else:
             sums = exact_matmul(patches.reshape(-1, patches.shape[2]), self.matrix(), magnitude)
-        return sums.reshape(len(x), oh, ow, n) + self.bias
+        return np.asarray(sums.reshape(len(x), oh, ow, n) + self.bias)
 
     def __call__(self, x: Codes, magnitude: int) -> Codes:
         return requantise(self.accumulate(x, magnitude), self.shift, self.out, self.relu)
@@ -156,7 +162,9 @@ class Dense:
 
     def shape(self, *inputs: Shape) -> Shape:
         if int(np.prod(inputs[0])) != self.weight.shape[0]:
-            raise InputError(f"layer {self.name}: its weight expects {self.weight.shape[0]} inputs, its input has {int(np.prod(inputs[0]))}")
+            raise InputError(
+                f"layer {self.name}: its weight expects {self.weight.shape[0]} inputs, its input has {int(np.prod(inputs[0]))}"
+            )
         return (self.channels,)
 
     def gemm(self, shape: Shape) -> Gemm:
@@ -268,7 +276,7 @@ class Rescale:
         return requantise(x << max(-self.shift, 0), max(self.shift, 0), self.out, self.relu)
 
 
-Layer = Union[Conv, Dense, MaxPool, AvgPool, Add, Rescale]
+Layer = Conv | Dense | MaxPool | AvgPool | Add | Rescale
 
 
 def exact_matmul(a: Codes, b: Codes, magnitude: int) -> Codes:
@@ -297,7 +305,9 @@ def _check_weighted(layer: Any, axes: int) -> None:
         raise InputError(f"layer {name}: weights are signed, not {fmt}")
     low, high = int(layer.weight.min()), int(layer.weight.max())
     if low < fmt.min or high > fmt.max:
-        raise InputError(f"layer {name}: weight codes must be {fmt.min} to {fmt.max} as {fmt}, not {low if low < fmt.min else high}")
+        raise InputError(
+            f"layer {name}: weight codes must be {fmt.min} to {fmt.max} as {fmt}, not {low if low < fmt.min else high}"
+        )
     if layer.bias.shape != (layer.channels,):
         raise InputError(f"layer {name}: it needs {layer.channels} bias codes, not shape {layer.bias.shape}")
     if layer.shift.ndim == 0:

@@ -19,7 +19,14 @@ from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, Gemm, Layer, MaxP
 
 __all__ = ["Criterion", "Network"]
 
-KINDS: dict[str, type[Any]] = {"conv": Conv, "dense": Dense, "maxpool": MaxPool, "avgpool": AvgPool, "add": Add, "rescale": Rescale}
+KINDS: dict[str, type[Any]] = {
+    "conv": Conv,
+    "dense": Dense,
+    "maxpool": MaxPool,
+    "avgpool": AvgPool,
+    "add": Add,
+    "rescale": Rescale,
+}
 CODES = ("weight", "bias", "shift")  # stored as arrays of a convolution or dense layer
 INPUT = "input"
 
@@ -93,10 +100,14 @@ class Network:
         for layer in self.gemms:
             fmt = self.formats[layer.inputs[0]]
             if fmt.bits > 16 or layer.weight_format.bits > 16:
-                raise InputError(f"layer {layer.name}: operands have at most 16 bits, not {fmt} and {layer.weight_format}")
+                raise InputError(
+                    f"layer {layer.name}: operands have at most 16 bits, not {fmt} and {layer.weight_format}"
+                )
             short = int(layer.shift.min())
             if short < self.q_scale and layer is not self.gemms[-1]:
-                raise InputError(f"layer {layer.name} shifts by {short}, less than the network's q_scale of {self.q_scale}")
+                raise InputError(
+                    f"layer {layer.name} shifts by {short}, less than the network's q_scale of {self.q_scale}"
+                )
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -137,7 +148,9 @@ class Network:
 
     def accumulator_bits(self, layer: Conv | Dense) -> int:
         """Bits of two's complement that no fault-free sum of `layer` can wrap, by the sums of |w| and its bias."""
-        bound = int((np.abs(layer.matrix()).sum(axis=0) * self.formats[layer.input].magnitude + np.abs(layer.bias)).max())
+        bound = int(
+            (np.abs(layer.matrix()).sum(axis=0) * self.formats[layer.input].magnitude + np.abs(layer.bias)).max()
+        )
         return bound.bit_length() + 1
 
     def __call__(self, x: Any) -> Codes:
@@ -181,11 +194,15 @@ class Network:
         layers = {layer.name: layer for layer in self.layers}
         layer = layers.get(name)
         if not isinstance(layer, (Conv, Dense)) or (isinstance(layer, Conv) and layer.depthwise):
-            raise InputError(f"only the channels of a convolution or dense layer can be permuted, not those of {name!r}")
+            raise InputError(
+                f"only the channels of a convolution or dense layer can be permuted, not those of {name!r}"
+            )
         perm = np.asarray(order, np.int64)
         if sorted(perm.tolist()) != list(range(layer.channels)):
             raise InputError(f"layer {name}: the order must be a permutation of its {layer.channels} channels")
-        layers[name] = dataclasses.replace(layer, weight=layer.weight[..., perm], bias=layer.bias[perm], shift=layer.shift[perm])
+        layers[name] = dataclasses.replace(
+            layer, weight=layer.weight[..., perm], bias=layer.bias[perm], shift=layer.shift[perm]
+        )
         permuted = {name}  # tensors whose channels now come in the new order
         for follower in self.layers:
             if not permuted.intersection(follower.inputs):
@@ -196,7 +213,9 @@ class Network:
                 weight = follower.weight[:, :, perm]
                 if follower.depthwise:
                     permuted.add(follower.name)
-                    layers[follower.name] = dataclasses.replace(follower, weight=weight, bias=follower.bias[perm], shift=follower.shift[perm])
+                    layers[follower.name] = dataclasses.replace(
+                        follower, weight=weight, bias=follower.bias[perm], shift=follower.shift[perm]
+                    )
                 else:
                     layers[follower.name] = dataclasses.replace(follower, weight=weight)
             elif isinstance(follower, Dense):
@@ -210,7 +229,11 @@ class Network:
             inverse = np.argsort(perm)
             shape = self.shapes[last]
             flat = (np.arange(int(np.prod(shape))).reshape(-1, len(perm))[:, inverse]).reshape(-1)
-            restore = tuple(int(i) for i in flat[list(self.output_order)]) if self.output_order else tuple(int(i) for i in flat)
+            restore = (
+                tuple(int(i) for i in flat[list(self.output_order)])
+                if self.output_order
+                else tuple(int(i) for i in flat)
+            )
         return dataclasses.replace(self, layers=tuple(layers[x.name] for x in self.layers), output_order=restore)
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -264,7 +287,9 @@ class Network:
             if kind is None:
                 raise InputError(f"layer {i} is of kind {row.get('kind')!r}; kinds are {', '.join(KINDS)}")
             names = {item.name: item for item in dataclasses.fields(kind)}
-            fields = {key: value for key, value in only_keys(row, {*names, "kind"}, f"layer {i}").items() if key != "kind"}
+            fields = {
+                key: value for key, value in only_keys(row, {*names, "kind"}, f"layer {i}").items() if key != "kind"
+            }
             for key, value in fields.items():
                 if key in ("out", "weight_format"):
                     fields[key] = Fixed.parse(value)

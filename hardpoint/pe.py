@@ -84,7 +84,9 @@ class Pe:
         b, high_bits = self.column, self.acc_bits - self.column
         mask = (1 << high_bits) - 1
         low, _ = products(majority(*a), majority(*w), self.act_bits, self.wgt_bits, b, self.acc_bits, signed)
-        highs = [products(x, y, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1] for x, y in zip(a, w, strict=True)]
+        highs = [
+            products(x, y, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1] for x, y in zip(a, w, strict=True)
+        ]
         votes = (0, 0, 0) if first else self.votes(tap)
         low = tap("mul.lo", 0, low)
         t = (0 if first else self.lo) + low

@@ -59,7 +59,11 @@ class Ranking:
             raise InputError(f"the share of important neurons must be 0 to 1, not {share}")
         if policy not in ("layer", "global"):
             raise InputError(f"a ranking policy is layer or global, not {policy!r}")
-        flat = [np.concatenate([s.ravel() for s in self.neurons])] if policy == "global" else [s.ravel() for s in self.neurons]
+        flat = (
+            [np.concatenate([s.ravel() for s in self.neurons])]
+            if policy == "global"
+            else [s.ravel() for s in self.neurons]
+        )
         chosen = []
         for scores in flat:
             mask = np.zeros(scores.size, bool)
@@ -90,7 +94,12 @@ class Ranking:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the ranking to a `.npz` without pickles."""
-        header = {"format": "hardpoint ranking 1", "method": self.method, "network": self.network, "provenance": self.provenance}
+        header = {
+            "format": "hardpoint ranking 1",
+            "method": self.method,
+            "network": self.network,
+            "provenance": self.provenance,
+        }
         save_npz(path, header, {f"layer{i}": scores for i, scores in enumerate(self.neurons)})
 
     @classmethod

@@ -17,7 +17,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P")
 Interval = tuple[float, float, float]
 
 
-def accuracy_figure(curves: Mapping[str, Mapping[float, Interval]], clean: float, operating: float | None = None) -> str:
+def accuracy_figure(
+    curves: Mapping[str, Mapping[float, Interval]], clean: float, operating: float | None = None
+) -> str:
     """Accuracy against BER, one curve per design: {design: {BER: (low, mean, high)}}; returns SVG."""
     figure, axes = _axes()
     for i, (name, curve) in enumerate(curves.items()):
@@ -38,8 +40,13 @@ def accuracy_figure(curves: Mapping[str, Mapping[float, Interval]], clean: float
 def search_figure(costs: Sequence[float | None], feasible: Sequence[bool], reference: float | None, label: str) -> str:
     """Cost of every evaluated point in order, feasible or not, and the best feasible one so far; returns SVG."""
     figure, axes = _axes()
-    points = [(i + 1, cost, good) for i, (cost, good) in enumerate(zip(costs, feasible, strict=True)) if cost is not None]
-    for flag, colour, marker, name in ((True, COLOURS[0], "o", "meets all constraints"), (False, COLOURS[1], "x", "fails one")):
+    points = [
+        (i + 1, cost, good) for i, (cost, good) in enumerate(zip(costs, feasible, strict=True)) if cost is not None
+    ]
+    for flag, colour, marker, name in (
+        (True, COLOURS[0], "o", "meets all constraints"),
+        (False, COLOURS[1], "x", "fails one"),
+    ):
         xy = [(i, cost) for i, cost, good in points if good == flag]
         if xy:
             axes.scatter(*zip(*xy, strict=True), color=colour, marker=marker, s=28, label=name, zorder=3)
@@ -63,7 +70,9 @@ def cost_figure(costs: Mapping[str, float], unit: str = "LUTs") -> str:
     """Bars of one resource by design; returns SVG."""
     figure, axes = _axes(height=0.6 + 0.42 * len(costs))
     names = list(costs)[::-1]
-    bars = axes.barh(names, [costs[name] for name in names], color=[COLOURS[list(costs).index(name) % 6] for name in names])
+    bars = axes.barh(
+        names, [costs[name] for name in names], color=[COLOURS[list(costs).index(name) % 6] for name in names]
+    )
     axes.bar_label(bars, fmt="{:,.0f}", padding=3)
     axes.margins(x=0.18)
     axes.set_xlabel(unit)
@@ -76,7 +85,7 @@ def _axes(height: float = 3.3) -> tuple[Any, Any]:
     matplotlib.use("svg")
     import matplotlib.pyplot as plt
 
-    style = {
+    style: Any = {
         "svg.fonttype": "none",
         "svg.hashsalt": "hardpoint",  # the same picture gives the same bytes
         "font.family": "sans-serif",

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
+
 from hardpoint.array import Array
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint
 from hardpoint.files import write_text
-from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
 
 __all__ = ["Rate", "Story", "render", "write"]
 
@@ -62,7 +63,13 @@ def render(story: Story) -> str:
         for rate in story.rates:
             curves.setdefault(rate.design, {})[rate.ber] = (rate.low, rate.mean, rate.high)
         svg = accuracy_figure(curves, story.clean_accuracy or 0.0, story.operating_ber)
-        figures.append({"title": "Accuracy under faults", "svg": Markup(svg), "caption": "Bands are 95 % intervals over fault lists. " + story.convention})
+        figures.append(
+            {
+                "title": "Accuracy under faults",
+                "svg": Markup(svg),
+                "caption": "Bands are 95 % intervals over fault lists. " + story.convention,
+            }
+        )
     if story.points:
         reference = story.costs.get("full TMR")
         svg = search_figure(
@@ -71,12 +78,22 @@ def render(story: Story) -> str:
             None if reference is None else reference.lut,
             "full TMR",
         )
-        figures.append({"title": "Course of the search", "svg": Markup(svg), "caption": "Each mark is one design; the line is the cheapest that met all constraints so far."})
+        figures.append(
+            {
+                "title": "Course of the search",
+                "svg": Markup(svg),
+                "caption": "Each mark is one design; the line is the cheapest that met all constraints so far.",
+            }
+        )
     elif story.costs:
         luts = {name: cost.lut for name, cost in story.costs.items() if cost.lut is not None}
         figures.append({"title": "LUTs", "svg": Markup(cost_figure(luts)), "caption": "LUTs of the array."})
     environment = Environment(
-        loader=PackageLoader("hardpoint.optimizer"), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=PackageLoader("hardpoint.optimizer"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("report.html.j2").render(
         story=story,
@@ -124,7 +141,14 @@ def _costs(costs: Mapping[str, Cost], array: Array | None) -> dict[str, Any]:
         cells = [_count(cost.lut), _count(cost.ff), _count(cost.dsp)]
         luts = LUTS.get(array.board if array else "pynq-z2")
         cells.append("" if cost.lut is None or luts is None else f"{100 * cost.lut / luts:.1f} %")
-        if base and full and base.lut is not None and full.lut is not None and cost.lut is not None and full.lut > base.lut:
+        if (
+            base
+            and full
+            and base.lut is not None
+            and full.lut is not None
+            and cost.lut is not None
+            and full.lut > base.lut
+        ):
             cells.append(f"{100 * (cost.lut - base.lut) / (full.lut - base.lut):.0f} %")
         else:
             cells.append("")
@@ -162,7 +186,9 @@ def _points(points: Sequence[DesignPoint]) -> list[dict[str, Any]]:
             "design": str(p.settings),
             "lut": "" if p.cost is None else _count(p.cost.lut),
             "clean": "" if p.clean_accuracy is None else f"{100 * p.clean_accuracy:.2f} %",
-            "accuracy": "" if p.accuracy is None else f"{100 * p.accuracy[1]:.2f} % [{100 * p.accuracy[0]:.2f}, {100 * p.accuracy[2]:.2f}]",
+            "accuracy": ""
+            if p.accuracy is None
+            else f"{100 * p.accuracy[1]:.2f} % [{100 * p.accuracy[0]:.2f}, {100 * p.accuracy[2]:.2f}]",
             "stage": p.stage,
             "reason": p.reason,
             "best": bool(p.feasible and p.cost is not None and p.cost.lut == best),

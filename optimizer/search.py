@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-
 from hardpoint.optimizer.space import Point, Space
+from numpy.typing import NDArray
 
 __all__ = ["Search"]
 
@@ -64,7 +63,11 @@ class Search:
     @property
     def best(self) -> tuple[Point, float] | None:
         """The cheapest feasible point so far, with its cost."""
-        good = [(cost, self._rank[point], point) for point, (cost, margins) in self.told.items() if min(margins, default=0) >= 0]
+        good = [
+            (cost, self._rank[point], point)
+            for point, (cost, margins) in self.told.items()
+            if min(margins, default=0) >= 0
+        ]
         return (min(good)[2], min(good)[0]) if good else None
 
     @property
@@ -117,7 +120,9 @@ class Search:
         improvement = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
         return np.asarray(np.log(np.maximum(improvement, 1e-300)) + np.log(np.maximum(feasible, 1e-12)))
 
-    def _surrogate(self, known: NDArray[Any], values: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _surrogate(
+        self, known: NDArray[Any], values: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and deviation over all points of a Gaussian process through `values` at the points `known`."""
         from skopt.learning import GaussianProcessRegressor
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
@@ -128,7 +133,9 @@ class Search:
             return np.full(len(x), float(values.mean())), np.full(len(x), max(abs(float(values.mean())), 1e-3))
         width = x.shape[1]
         kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern([0.5] * width, [(0.05, 20.0)] * width, nu=2.5)
-        model = GaussianProcessRegressor(kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed)
+        model = GaussianProcessRegressor(
+            kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed
+        )
         import warnings
 
         with warnings.catch_warnings():

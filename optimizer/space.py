@@ -51,7 +51,9 @@ class Space:
         """Every point in the unit cube: (points, dimensions), by the rank of its value in each dimension."""
         ranks = [{value: i for i, value in enumerate(values)} for values in self.dimensions.values()]
         scale = [max(len(values) - 1, 1) for values in self.dimensions.values()]
-        rows = [[rank[value] / top for rank, value, top in zip(ranks, point, scale, strict=True)] for point in self.points]
+        rows = [
+            [rank[value] / top for rank, value, top in zip(ranks, point, scale, strict=True)] for point in self.points
+        ]
         return np.array(rows)
 
     def named(self, point: Sequence[Value]) -> dict[str, Value]:

@@ -33,8 +33,12 @@ class Study:
         if problem is None and not self.path.exists():
             raise InputError(f"there is no study {path}")
         with self._open() as db:
-            db.execute("CREATE TABLE IF NOT EXISTS problem (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL)")
-            db.execute("CREATE TABLE IF NOT EXISTS point (number INTEGER PRIMARY KEY, settings TEXT NOT NULL UNIQUE, value TEXT NOT NULL)")
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS problem (id INTEGER PRIMARY KEY CHECK (id = 1), value TEXT NOT NULL)"
+            )
+            db.execute(
+                "CREATE TABLE IF NOT EXISTS point (number INTEGER PRIMARY KEY, settings TEXT NOT NULL UNIQUE, value TEXT NOT NULL)"
+            )
             row = db.execute("SELECT value FROM problem").fetchone()
             if row is None and problem is None:
                 raise InputError(f"{path} is no study: it states no problem")

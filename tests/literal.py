@@ -76,9 +76,7 @@ def run(array: Array, a: Any, w: Any, signed: bool, faults: Any = None) -> Any:
     return np.where(out >> (array.acc_bits - 1) & 1, out - (1 << array.acc_bits), out)
 
 
-def random_faults(
-    rng: np.random.Generator, array: Array, tiles: int, k: int, count: int, stuck: float = 0.2
-) -> Any:
+def random_faults(rng: np.random.Generator, array: Array, tiles: int, k: int, count: int, stuck: float = 0.2) -> Any:
     """`count` records that strike existing bits in live steps (all PEs in use), a share `stuck` stuck.
 
     Strikes crowd into few PEs and steps, so that they meet.
@@ -123,9 +121,7 @@ def accumulate(array: Array, a: Any, w: Any, signed: bool, strikes: Any, tile: i
                 x, y = received(act[r, c], 3), received(wgt[r, c], 3)
 
                 tap = functools.partial(struck.tap, time=time)
-                pes[r][c].step(
-                    (x[0], x[1], x[2]), (y[0], y[1], y[2]), signed=signed, first=step == 0, tap=tap
-                )
+                pes[r][c].step((x[0], x[1], x[2]), (y[0], y[1], y[2]), signed=signed, first=step == 0, tap=tap)
     return pes
 
 

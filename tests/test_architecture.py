@@ -16,8 +16,13 @@ MAY_IMPORT = {
     "optimizer": {"hardpoint", "training", "hls", "host", "optimizer"},
 }
 HOMES = {
-    "tensorflow": "training", "tf_keras": "training", "qkeras": "training",
-    "hls4ml": "hls", "pyosys": "hls", "skopt": "optimizer", "pynq": "host",
+    "tensorflow": "training",
+    "tf_keras": "training",
+    "qkeras": "training",
+    "hls4ml": "hls",
+    "pyosys": "hls",
+    "skopt": "optimizer",
+    "pynq": "host",
 }
 EXEMPT = {
     # the command line is a thin door on top of everything; it imports inside its verbs

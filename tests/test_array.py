@@ -16,11 +16,20 @@ from hardpoint.pe import products
         (lambda: Array(8, 8, acc_bits=12), "accumulator bits must be at least 16, the width of a product, not 12"),
         (lambda: Array(8, 8, (Guard(),) * 4), "an array has 1 to 3 guard classes, not 4"),
         (lambda: Array(2, 2, classes=(0, 1)), "guard classes must be 0 to 0, not 1"),
-        (lambda: Array(2, 2, classes=(0,)), r"guard classes must be 2 numbers \(per column\) or 2 rows of them \(per PE\)"),
+        (
+            lambda: Array(2, 2, classes=(0,)),
+            r"guard classes must be 2 numbers \(per column\) or 2 rows of them \(per PE\)",
+        ),
         (lambda: Array(2, 2, dataflow="rs"), "dataflow is os or ws, not 'rs'"),
         (lambda: Guard(None, operand=True), "operand and drain guards need guarded columns"),
-        (lambda: Guard.parse("14+voter"), "a guard reads like none, 14, 14\\+operand\\+drain or rpr12, not '14\\+voter'"),
-        (lambda: Array.columns_hardened(4, 4, Guard(14), 5), "hardened columns must be 0 to 4, the array's width, not 5"),
+        (
+            lambda: Guard.parse("14+voter"),
+            "a guard reads like none, 14, 14\\+operand\\+drain or rpr12, not '14\\+voter'",
+        ),
+        (
+            lambda: Array.columns_hardened(4, 4, Guard(14), 5),
+            "hardened columns must be 0 to 4, the array's width, not 5",
+        ),
         (lambda: Recompute(0), "a recompute unit has 1 to 64 lanes, not 0"),
     ],
 )
@@ -66,7 +75,9 @@ def test_no_operands_exceed_the_carry() -> None:
             for column in range(acc + 1):
                 cw = carry_bits(m, n, column, acc)
                 largest = max(
-                    products(a, w, m, n, column, acc, signed)[0] for a in range(0, 1 << m, max(1, (1 << m) // 16 - 1)) for w in range(0, 1 << n, max(1, (1 << n) // 16 - 1))
+                    products(a, w, m, n, column, acc, signed)[0]
+                    for a in range(0, 1 << m, max(1, (1 << m) // 16 - 1))
+                    for w in range(0, 1 << n, max(1, (1 << n) // 16 - 1))
                 )
                 if 0 < column < acc:
                     assert (largest + (1 << column) - 1) >> column < 1 << cw

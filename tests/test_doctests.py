@@ -14,7 +14,9 @@ def modules() -> list[str]:
     for name in PACKAGES:
         package = importlib.import_module(name)
         skip = {"__main__"}
-        found += [m.name for m in pkgutil.walk_packages(package.__path__, name + ".") if m.name.split(".")[-1] not in skip]
+        found += [
+            m.name for m in pkgutil.walk_packages(package.__path__, name + ".") if m.name.split(".")[-1] not in skip
+        ]
     return sorted(set(found))
 
 

@@ -10,9 +10,7 @@ from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES
 GUARDS = ("none", "14", "10+operand", "12+drain", "0+operand+drain", "23+operand+drain")
 
 
-def operands(
-    rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool
-) -> tuple[np.ndarray, np.ndarray]:
+def operands(rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool) -> tuple[np.ndarray, np.ndarray]:
     m, n = array.act_bits, array.wgt_bits
     low = -(1 << (m - 1)) if signed else 0
     a = rng.integers(low, low + (1 << m), (tiles, k, array.rows))
@@ -23,9 +21,7 @@ def strike(**record: object) -> np.ndarray:
     fault = np.zeros(1, FAULT)
     fault["end_tile"], fault["end_step"] = PERMANENT[2:]
     for key, value in record.items():
-        fault[key] = (
-            SITES.index(value) if key == "site" else EFFECTS.index(value) if key == "effect" else value
-        )
+        fault[key] = SITES.index(value) if key == "site" else EFFECTS.index(value) if key == "effect" else value
     return fault
 
 
@@ -63,9 +59,7 @@ def test_a_drain_strike_hits_the_value_that_passes() -> None:
     array = Array(3, 1)
     a, w = np.full((1, 2, 3), 1), np.full((1, 2, 1), 1)
     struck = literal.run(array, a, w, False, strike(tile=0, step=2 + 1, row=2, col=0, site="drain", bit=8))
-    assert struck.tolist() == [
-        [[2], [2 + 256], [2]]
-    ]  # row 1's value, in row 2's register at drain step K + 1
+    assert struck.tolist() == [[[2], [2 + 256], [2]]]  # row 1's value, in row 2's register at drain step K + 1
 
 
 def test_a_stuck_bit_holds_until_its_end() -> None:
