@@ -1,0 +1,195 @@
+"""Quantisation-aware training: floats first, then formats, then training in those formats."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained
+from hardpoint.training.backend import load, seeded
+from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
+from hardpoint.training.data import DataSet, Split
+from numpy.typing import NDArray
+
+from hardpoint.errors import InputError
+from hardpoint.files import atomic_path, write_json
+from hardpoint.fixed import Fixed
+
+__all__ = ["Recipe", "Trained", "accuracy", "load_model", "train"]
+
+Progress = Callable[[str, int, int, float], None]
+"""Called as (phase, epoch, epochs, validation accuracy) after every epoch."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How long and how fast to train: epochs in floats, then quantised; cosine decay from `rate` to zero in each phase."""
+
+    float_epochs: int = 30
+    epochs: int = 10
+    batch: int = 32
+    rate: float = 2e-3
+    quantised_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        if self.float_epochs < 0 or self.epochs < 0 or self.float_epochs + self.epochs == 0:
+            raise InputError(f"training needs epochs, not {self.float_epochs} in floats and {self.epochs} quantised")
+        if self.batch < 1:
+            raise InputError(f"a batch has at least 1 sample, not {self.batch}")
+        if not (0 < self.rate < 1 and 0 < self.quantised_rate < 1):
+            raise InputError(f"a learning rate lies between 0 and 1, not {self.rate} and {self.quantised_rate}")
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A quantised model with what it was made of and what it reaches; accuracies are of the quantised model."""
+
+    model: Any
+    architecture: Architecture
+    source: Fixed
+    formats: Mapping[str, BlockFormat]
+    q_scale: int
+    seed: int
+    recipe: Recipe
+    data: str
+    validation_accuracy: float
+    test_accuracy: float
+    float_accuracy: float
+    seconds: float
+    note: str = ""
+    provenance: Mapping[str, str] = field(default_factory=dict)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the Keras model to `path` (.h5) and everything else beside it as .json."""
+        path = Path(path)
+        if path.suffix != ".h5":
+            raise InputError(f"a trained model is written to an .h5 file, not {path.name}")
+        with atomic_path(path) as part:
+            self.model.save(part, include_optimizer=False, save_format="h5")
+        write_json(path.with_suffix(".json"), self.record())
+
+    def record(self) -> dict[str, Any]:
+        """Everything but the weights, as JSON."""
+        return {
+            "format": "hardpoint trained model 1",
+            "model": self.architecture.name,
+            "data": self.data,
+            "note": self.note,
+            "input_format": str(self.source),
+            "q_scale": self.q_scale,
+            "seed": self.seed,
+            "recipe": asdict(self.recipe),
+            "formats": {
+                name: {"weight": None if fmt.weight is None else str(fmt.weight), "out": str(fmt.out)} for name, fmt in self.formats.items()
+            },
+            "accuracy": {"float": self.float_accuracy, "validation": self.validation_accuracy, "test": self.test_accuracy},
+            "seconds": round(self.seconds, 1),
+            "provenance": dict(self.provenance),
+        }
+
+
+def train(
+    architecture: Architecture,
+    data: DataSet,
+    *,
+    widths: Mapping[str, Widths] | None = None,
+    default: Widths | None = None,
+    q_scale: int = 0,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+    start: Any = None,
+) -> Trained:
+    """Train `architecture` on `data` within the given bits and the quantisation constraint.
+
+    Three steps: training in floats (or the float model `start`), formats by calibration and constraint, training in the
+    formats. The same seed gives the same weights on the same machine.
+    """
+    recipe, default = recipe or Recipe(), default or Widths()
+    began = time.monotonic()
+    backend = seeded(seed)
+    backend.keras.backend.clear_session()
+    floats = start
+    if floats is None:
+        floats = float_model(architecture)
+        _fit(floats, architecture, data, recipe.float_epochs, recipe.rate, recipe.batch, "floats", progress)
+    sample = data.values(data.train.x[: min(len(data.train), 1000)])
+    formats = constrained(architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale)
+    model = quantised_model(architecture, data.format, formats)
+    set_weights(architecture, model, formats, folded_weights(architecture, floats))
+    _fit(model, architecture, data, recipe.epochs, recipe.quantised_rate, recipe.batch, "quantised", progress)
+    return Trained(
+        model, architecture, data.format, formats, q_scale, seed, recipe, data.name,
+        accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
+        time.monotonic() - began, data.note,
+    )  # fmt: skip
+
+
+def _fit(
+    model: Any, architecture: Architecture, data: DataSet, epochs: int, rate: float, batch: int, phase: str, progress: Progress | None
+) -> None:
+    if epochs == 0:
+        return
+    keras = load().keras
+    steps = -(-len(data.train) // batch) * epochs
+    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
+    x, y = data.values(data.train.x), data.train.y
+    if architecture.task == "reconstruction":
+        model.compile(optimizer, "mse")
+        y = x.reshape(len(x), -1)
+    else:
+        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+
+    class Report(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            if progress is not None:
+                progress(phase, epoch + 1, epochs, accuracy(model, data, data.validation[:1000]))
+
+    model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, callbacks=[Report()])
+
+
+def outputs(model: Any, values: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
+    """The model's outputs on real values, batch by batch."""
+    return np.asarray(model.predict(values, batch_size=batch, verbose=0))
+
+
+def accuracy(model: Any, data: DataSet, split: Split) -> float:
+    """Share of samples whose first largest output is their label; for a reconstruction, minus its mean squared error."""
+    values = data.values(split.x)
+    out = outputs(model, values)
+    if out.shape[1] != data.classes and out.shape[1] == int(np.prod(data.shape)):
+        return -float(np.mean((out - values.reshape(len(out), -1)) ** 2))
+    return float(np.mean(out.argmax(axis=1) == split.y))
+
+
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Read a QKeras or Keras model from an .h5 or .keras file; an InputError says what is wrong with it."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no model file {path}")
+    load()
+    from qkeras.utils import load_qmodel
+
+    try:
+        return load_qmodel(str(path), compile=False)
+    except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
+        message = str(error).strip().splitlines()
+        raise InputError(f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}") from None
+
+
+def record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What `Trained.save` wrote beside a model, or an empty table where there is nothing."""
+    beside = Path(path).with_suffix(".json")
+    if not beside.is_file():
+        return {}
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("format") == "hardpoint trained model 1" else {}
