@@ -1,0 +1,276 @@
+"""The command `hardpoint`: a thin door. Verbs read and write files and import what they need when they need it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from hardpoint.errors import InputError
+
+if TYPE_CHECKING:
+    from hardpoint.array import Array
+    from hardpoint.network import Network
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="hardpoint",
+    help="Fault-tolerant systolic deep-learning accelerators: redundancy only where faults hurt.",
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
+Data = Annotated[str, typer.Option(help="Data set: digits, mnist, fashion, cifar10, kws, or NAME=PATH.")]
+ArrayFile = Annotated[Path | None, typer.Option("--array", "-a", help="Array as JSON; without it the options below.")]
+Rows = Annotated[int, typer.Option(help="Rows of the array.")]
+Cols = Annotated[int, typer.Option(help="Columns of the array.")]
+GuardText = Annotated[str, typer.Option("--guard", help="none, 14, 14+operand+drain, 0 (full TMR).")]
+Hardened = Annotated[int | None, typer.Option(help="Guarded array columns, from the left; all if not given.")]
+Board = Annotated[str, typer.Option(help="Board: pynq-z2, ultra96-v2, zcu104, kv260.")]
+Device = Annotated[str, typer.Option(help="emulator, csim (compiled C++) or rtl (Verilated Verilog).")]
+Images = Annotated[int | None, typer.Option(min=1, help="Use the first N test images.")]
+
+
+def main() -> NoReturn:
+    """Run the command; bad input prints one line and exits with 2."""
+    try:
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
+    except InputError as error:
+        code = _refuse(str(error))
+    except (KeyboardInterrupt, typer.Abort):
+        print("hardpoint: stopped; what was finished is kept", file=sys.stderr)
+        code = 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
+    except Exception as error:
+        # typer carries a click of its own: its usage errors are known by their message alone
+        message = getattr(error, "format_message", None)
+        if message is None:
+            raise
+        code = _refuse(message())
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(message: str) -> int:
+    print("hardpoint: " + " ".join(message.split()), file=sys.stderr)
+    return 2
+
+
+def _say(value: Any, as_json: bool, lines: list[str]) -> None:
+    print(json.dumps(value, indent=1) if as_json else "\n".join(lines))
+
+
+@contextmanager
+def _progress(quiet: bool = False) -> Iterator[Any]:
+    """A progress display on standard error: `task(label, total)` returns a function to call with the finished count."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+
+        def task(label: str, total: int) -> Any:
+            number = progress.add_task(label, total=total)
+            return lambda done: progress.update(number, completed=done)
+
+        yield task
+
+
+def _array(path: Path | None, rows: int, cols: int, guard: str, hardened: int | None, board: str) -> Array:
+    from hardpoint.array import Array, Guard
+
+    if path is not None:
+        return Array.load(path)
+    return Array.columns_hardened(rows, cols, Guard.parse(guard), cols if hardened is None else hardened, board=board)
+
+
+def _network(path: Path) -> Network:
+    from hardpoint.network import Network
+
+    return Network.load(path)
+
+
+@app.command(epilog="Example: hardpoint demo --out build/demo")
+def demo(out: Out = Path("build/demo"), seed: Seed = 1, as_json: Json = False) -> None:
+    """The whole flow in small, on scikit-learn's digits, ending in report.html."""
+    from hardpoint.optimizer.demo import run
+
+    with _progress(as_json) as task:
+        summary = run(out, seed, task)
+    _say(summary, as_json, summary["says"])
+
+
+@app.command(epilog="Example: hardpoint train --data digits --model digits-cnn --q-scale 6 --out digits.h5")
+def train(
+    out: Out,
+    data: Data = "digits",
+    model: Annotated[str, typer.Option(help="Architecture.")] = "digits-cnn",
+    q_scale: Annotated[int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")] = 0,
+    bits: Annotated[int, typer.Option(min=2, max=8, help="Bits of weights and activations.")] = 8,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Train a bit-constrained QKeras model on a data set."""
+    from hardpoint.training import train as training
+
+    with _progress(as_json) as task:
+        record = training.command(out, data, model, q_scale, bits, seed, task)
+    _say(record, as_json, [f"{out}: test accuracy {record['test_accuracy']:.4f} with q_scale {q_scale}"])
+
+
+@app.command(epilog="Example: hardpoint convert digits.h5 --data digits --out network.npz")
+def convert(
+    model: Annotated[Path, typer.Argument(help="QKeras or Keras model file.")],
+    out: Out,
+    data: Data = "digits",
+    as_json: Json = False,
+) -> None:
+    """Convert a QKeras model to integers, and compare every output on the whole test set."""
+    from hardpoint.optimizer.flow import convert_file
+
+    network, equal = convert_file(model, data)
+    network.save(out)
+    value = {"network": str(out), "digest": network.digest, "equal": equal, "macs": network.macs}
+    _say(value, as_json, [f"{out}: {len(network.layers)} layers, {network.macs:,} MACs; {equal:,} outputs equal the model's"])
+
+
+@app.command(epilog="Example: hardpoint emit network.npz --guard 14 --hardened 4 --out project")
+def emit(
+    network: Annotated[Path, typer.Argument(help="Network (.npz).")],
+    out: Out,
+    array: ArrayFile = None,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    guard: GuardText = "none",
+    hardened: Hardened = None,
+    board: Board = "pynq-z2",
+    as_json: Json = False,
+) -> None:
+    """Write the HLS project of a network on an array."""
+    from hardpoint.hls.emit import write_project
+
+    made = write_project(_network(network), _array(array, rows, cols, guard, hardened, board), out)
+    _say(made, as_json, [f"{out}: {len(made['files'])} files, digest {made['digest']}"])
+
+
+@app.command(epilog="Example: hardpoint cost --guard 14 --hardened 4")
+def cost(
+    array: ArrayFile = None,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    guard: GuardText = "none",
+    hardened: Hardened = None,
+    board: Board = "pynq-z2",
+    as_json: Json = False,
+) -> None:
+    """Print what an array costs by Yosys' synthesis, part by part, beside the unprotected array and full TMR."""
+    from hardpoint.hls.cost import breakdown
+
+    table = breakdown(_array(array, rows, cols, guard, hardened, board))
+    _say(table.value(), as_json, table.lines())
+
+
+@app.command(epilog="Example: hardpoint run network.npz --data digits --device csim --images 64")
+def run(
+    network: Annotated[Path, typer.Argument(help="Network (.npz).")],
+    data: Data = "digits",
+    device: Device = "emulator",
+    images: Images = None,
+    faults: Annotated[Path | None, typer.Option(help="Fault list (.npz) to play.")] = None,
+    array: ArrayFile = None,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    guard: GuardText = "none",
+    hardened: Hardened = None,
+    board: Board = "pynq-z2",
+    as_json: Json = False,
+) -> None:
+    """Run a network on a device and say how accurate it is."""
+    from hardpoint.optimizer.flow import run_network
+
+    value = run_network(_network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, faults)
+    line = f"{value['images']} images on {device}: accuracy {value['accuracy']:.4f}"
+    if faults is not None:
+        line += f"; {value['changed']} images changed by {value['faults']} faults"
+    _say(value, as_json, [line])
+
+
+@app.command(epilog="Example: hardpoint campaign network.npz --ber 1e-6 --ber 1e-5 --trials 20 --guard 14")
+def campaign(
+    network: Annotated[Path, typer.Argument(help="Network (.npz).")],
+    ber: Annotated[list[float], typer.Option(help="Bit error rate; may be given several times.")],
+    data: Data = "digits",
+    device: Device = "emulator",
+    trials: Annotated[int, typer.Option(min=2, help="Independent fault lists per BER.")] = 20,
+    images: Images = None,
+    store: Annotated[Path | None, typer.Option(help="SQLite store; a campaign that was stopped goes on from there.")] = None,
+    seed: Seed = 0,
+    array: ArrayFile = None,
+    rows: Rows = 8,
+    cols: Cols = 8,
+    guard: GuardText = "none",
+    hardened: Hardened = None,
+    board: Board = "pynq-z2",
+    as_json: Json = False,
+) -> None:
+    """Inject faults at bit error rates and report accuracy and SDC rates with intervals."""
+    from hardpoint.optimizer.flow import run_campaign_on
+
+    with _progress(as_json) as task:
+        value, lines = run_campaign_on(
+            _network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, ber, trials, seed, store, task
+        )  # fmt: skip
+    _say(value, as_json, lines)
+
+
+@app.command(epilog="Example: hardpoint search --data digits --evaluations 24 --study build/study.sqlite")
+def search(
+    study: Annotated[Path, typer.Option(help="SQLite log; a search that was stopped goes on from there.")],
+    data: Data = "digits",
+    model: Annotated[str, typer.Option(help="Architecture.")] = "digits-cnn",
+    evaluations: Annotated[int, typer.Option(min=1, help="Designs to evaluate.")] = 24,
+    seed: Seed = 1,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Emit the found design's HLS project here.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Search algorithm, architecture and circuit settings for the cheapest design that meets the constraints."""
+    from hardpoint.optimizer.flow import search_on
+
+    with _progress(as_json) as task:
+        value, lines = search_on(data, model, study, evaluations, seed, out, task)
+    _say(value, as_json, lines)
+
+
+@app.command(epilog="Example: hardpoint report build/study.sqlite --out report.html")
+def report(
+    source: Annotated[Path, typer.Argument(help="Store of a campaign or study of a search (.sqlite).")],
+    out: Out = Path("report.html"),
+    as_json: Json = False,
+) -> None:
+    """Write an HTML report of a campaign or a search."""
+    from hardpoint.optimizer.flow import report_on
+
+    title = report_on(source, out)
+    _say({"report": str(out), "title": title}, as_json, [f"{out}: {title}"])
+
+
+@app.command(epilog="Example: hardpoint doctor")
+def doctor(as_json: Json = False) -> None:
+    """Say what is installed, which tools and boards are found, and what each would enable."""
+    import dataclasses
+
+    from hardpoint.doctor import examine
+
+    findings = examine()
+    lines = [f"{f.name:16} {f.found or 'not found':24} {f.enables}" for f in findings]
+    _say([dataclasses.asdict(f) for f in findings], as_json, lines)
