@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Union
 
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
@@ -70,7 +69,7 @@ class AddBlock:
     relu: bool = True
 
 
-Block = Union[ConvBlock, DenseBlock, PoolBlock, AverageBlock, AddBlock]
+Block = ConvBlock | DenseBlock | PoolBlock | AverageBlock | AddBlock
 
 
 @dataclass(frozen=True)
@@ -98,13 +97,17 @@ class Architecture:
                 raise InputError(f"architecture {self.name}: two blocks are called {block.name!r}")
             for name in self.inputs(i):
                 if name not in known:
-                    raise InputError(f"architecture {self.name}: block {block.name} reads {name!r}, which no block before it yields")
+                    raise InputError(
+                        f"architecture {self.name}: block {block.name} reads {name!r}, which no block before it yields"
+                    )
             known.add(block.name)
         if self.task not in ("classes", "reconstruction"):
             raise InputError(f"an architecture's task is classes or reconstruction, not {self.task!r}")
         last = self.blocks[-1]
         if not isinstance(last, DenseBlock) or last.relu:
-            raise InputError(f"architecture {self.name}: its last block {last.name} must have no ReLU, for it yields the outputs")
+            raise InputError(
+                f"architecture {self.name}: its last block {last.name} must have no ReLU, for it yields the outputs"
+            )
 
     def inputs(self, index: int) -> tuple[str, ...]:
         """Names of the blocks that block `index` reads."""

@@ -30,7 +30,9 @@ def load() -> Backend:
             import qkeras
             import tf_keras as keras
     except ImportError as error:
-        raise InputError(f"training needs TensorFlow, tf-keras and qkeras: pip install 'hardpoint[train]' ({error})") from None
+        raise InputError(
+            f"training needs TensorFlow, tf-keras and qkeras: pip install 'hardpoint[train]' ({error})"
+        ) from None
     return Backend(tf, keras, qkeras)
 
 

@@ -6,6 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.errors import InputError
+from hardpoint.fixed import Fixed
 from hardpoint.training.architecture import (
     INPUT,
     AddBlock,
@@ -18,10 +22,6 @@ from hardpoint.training.architecture import (
     Widths,
 )  # fmt: skip
 from hardpoint.training.backend import load
-from numpy.typing import NDArray
-
-from hardpoint.errors import InputError
-from hardpoint.fixed import Fixed
 
 __all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model"]
 
@@ -30,12 +30,14 @@ BIAS_INTEGER = 4  # integer bits of a bias beside its sign: biases lie within +-
 
 
 def float_model(architecture: Architecture) -> Any:
-    """The architecture as a Keras model in floats, batch-normalised if it says so; block outputs carry block names."""
+    """The architecture as a Keras model in floats, batch-normalised if it says so.
+
+    Block b's convolution, product or sum is layer "b", what the block yields is layer "b_out" (a pool: "b")."""
     layers = load().keras.layers
 
     def weighted(block: ConvBlock | DenseBlock, x: Any) -> Any:
         bias = not architecture.batch_norm or block is architecture.blocks[-1]
-        name = f"{block.name}_gemm"
+        name = block.name
         if isinstance(block, DenseBlock):
             x = layers.Dense(block.units, use_bias=bias, name=name, kernel_initializer="he_normal")(x)
         elif block.depthwise:
@@ -44,17 +46,27 @@ def float_model(architecture: Architecture) -> Any:
             )(x)
         else:
             x = layers.Conv2D(
-                block.filters, block.size, block.stride, block.padding, use_bias=bias, name=name, kernel_initializer="he_normal"
+                block.filters,
+                block.size,
+                block.stride,
+                block.padding,
+                use_bias=bias,
+                name=name,
+                kernel_initializer="he_normal",
             )(x)
         if not bias:
             x = layers.BatchNormalization(name=f"{block.name}_norm")(x)
-        return layers.Activation("relu" if block.relu else "linear", name=block.name)(x)
+        return layers.Activation("relu" if block.relu else "linear", name=f"{block.name}_out")(x)
 
     def added(block: AddBlock, x: Any) -> Any:
-        return layers.Activation("relu" if block.relu else "linear", name=block.name)(layers.Add(name=f"{block.name}_sum")(x))
+        return layers.Activation("relu" if block.relu else "linear", name=f"{block.name}_out")(
+            layers.Add(name=block.name)(x)
+        )
 
     def averaged(block: AverageBlock, x: Any) -> Any:
-        return layers.AveragePooling2D(block.size, name=block.name)(x)
+        return layers.Activation("linear", name=f"{block.name}_out")(
+            layers.AveragePooling2D(block.size, name=block.name)(x)
+        )
 
     return _assembled(architecture, weighted, added, averaged)
 
@@ -69,7 +81,9 @@ def quantised_model(architecture: Architecture, source: Fixed, formats: Mapping[
     qkeras, layers = backend.qkeras, backend.keras.layers
     frac = {INPUT: source.frac}
     for i, block in enumerate(architecture.blocks):
-        frac[block.name] = frac[architecture.inputs(i)[0]] if isinstance(block, PoolBlock) else formats[block.name].out.frac
+        frac[block.name] = (
+            frac[architecture.inputs(i)[0]] if isinstance(block, PoolBlock) else formats[block.name].out.frac
+        )
     reads = {block.name: architecture.inputs(i)[0] for i, block in enumerate(architecture.blocks)}
 
     def weighted(block: ConvBlock | DenseBlock, x: Any) -> Any:
@@ -78,29 +92,37 @@ def quantised_model(architecture: Architecture, source: Fixed, formats: Mapping[
         kernel = weight_quantiser(weight)
         scale = frac[reads[block.name]] + weight.frac
         bias = qkeras.quantized_bits(max(scale, 1) + BIAS_INTEGER + 1, max(1 - scale, 0) + BIAS_INTEGER, alpha=1.0)
-        common = {"bias_quantizer": bias, "name": f"{block.name}_gemm"}
+        common = {"bias_quantizer": bias, "name": block.name}
         if isinstance(block, DenseBlock):
             x = qkeras.QDense(block.units, kernel_quantizer=kernel, **common)(x)
         elif block.depthwise:
-            x = qkeras.QDepthwiseConv2D(block.size, block.stride, block.padding, depthwise_quantizer=kernel, **common)(x)
+            x = qkeras.QDepthwiseConv2D(block.size, block.stride, block.padding, depthwise_quantizer=kernel, **common)(
+                x
+            )
         else:
-            x = qkeras.QConv2D(block.filters, block.size, block.stride, block.padding, kernel_quantizer=kernel, **common)(x)
+            x = qkeras.QConv2D(
+                block.filters, block.size, block.stride, block.padding, kernel_quantizer=kernel, **common
+            )(x)
         return activation(block.name, block.relu)(x)
 
     def activation(name: str, relu: bool) -> Any:
         out = formats[name].out
         if relu and not out.signed:
-            return qkeras.QActivation(qkeras.quantized_relu(out.bits, out.bits - out.frac), name=name)
+            return qkeras.QActivation(qkeras.quantized_relu(out.bits, out.bits - out.frac), name=f"{name}_out")
         if not relu and out.signed:
-            return qkeras.QActivation(qkeras.quantized_bits(out.bits, out.bits - 1 - out.frac, alpha=1.0), name=name)
+            return qkeras.QActivation(
+                qkeras.quantized_bits(out.bits, out.bits - 1 - out.frac, alpha=1.0), name=f"{name}_out"
+            )
         raise InputError(f"block {name}: its output must be {'unsigned' if relu else 'signed'}, not {out}")
 
     def added(block: AddBlock, x: Any) -> Any:
-        return activation(block.name, block.relu)(layers.Add(name=f"{block.name}_sum")(x))
+        return activation(block.name, block.relu)(layers.Add(name=block.name)(x))
 
     def averaged(block: AverageBlock, x: Any) -> Any:
         # an average of unsigned codes is unsigned: ReLU only requantises it
-        return activation(block.name, not formats[block.name].out.signed)(layers.AveragePooling2D(block.size, name=f"{block.name}_mean")(x))
+        return activation(block.name, not formats[block.name].out.signed)(
+            layers.AveragePooling2D(block.size, name=block.name)(x)
+        )
 
     def weight_quantiser(fmt: Fixed) -> Any:
         exponent = fmt.bits - 1 - fmt.frac  # weights lie within +-2**exponent; QKeras takes no negative `integer`
@@ -141,7 +163,7 @@ def folded_weights(architecture: Architecture, model: Any) -> Weights:
     names = {layer.name for layer in model.layers}
     result: Weights = {}
     for block in architecture.weighted:
-        gemm = model.get_layer(f"{block.name}_gemm")
+        gemm = model.get_layer(block.name)
         kernel = gemm.get_weights()[0]
         depthwise = isinstance(block, ConvBlock) and block.depthwise
         channels = kernel.shape[2] if depthwise else kernel.shape[-1]
@@ -160,7 +182,8 @@ def block_outputs(architecture: Architecture, model: Any, x: NDArray[np.float32]
     """What each block of a float model yields on real values `x`."""
     keras = load().keras
     names = [block.name for block in architecture.blocks]
-    probe = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    tails = [block.name if isinstance(block, PoolBlock) else f"{block.name}_out" for block in architecture.blocks]
+    probe = keras.Model(model.input, [model.get_layer(name).output for name in tails])
     return dict(zip(names, probe.predict(x, batch_size=256, verbose=0), strict=True))
 
 
@@ -189,7 +212,9 @@ def calibrated(
     """
     unknown = set(widths) - {block.name for block in architecture.blocks}
     if unknown:
-        raise InputError(f"no block {min(unknown)!r} in {architecture.name}; blocks are {', '.join(b.name for b in architecture.blocks)}")
+        raise InputError(
+            f"no block {min(unknown)!r} in {architecture.name}; blocks are {', '.join(b.name for b in architecture.blocks)}"
+        )
     outputs, weights = block_outputs(architecture, model, x), folded_weights(architecture, model)
     formats = {}
     signed = {INPUT: False}
@@ -215,4 +240,4 @@ def set_weights(architecture: Architecture, model: Any, formats: Mapping[str, Bl
         weight = formats[block.name].weight
         assert weight is not None
         alpha = 2.0 ** min(weight.bits - 1 - weight.frac, 0)  # the quantiser multiplies by it
-        model.get_layer(f"{block.name}_gemm").set_weights([kernel / alpha, bias])
+        model.get_layer(block.name).set_weights([kernel / alpha, bias])

@@ -9,6 +9,7 @@ import os
 import pickletools
 import struct
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,9 @@ class Split:
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
-            raise InputError(f"a data set needs one label per sample, not {len(self.y)} labels for {len(self.x)} samples")
+            raise InputError(
+                f"a data set needs one label per sample, not {len(self.y)} labels for {len(self.x)} samples"
+            )
 
     def __len__(self) -> int:
         return len(self.y)
@@ -124,7 +127,9 @@ def digits(seed: int = 0) -> DataSet:
     return _three("digits", Fixed(8, 7, signed=False), Split(x, bunch.target.astype(np.int64)), None, seed)
 
 
-def _three(name: str, fmt: Fixed, train: Split, test: Split | None, seed: int, note: str = "", validation: int | None = None) -> DataSet:
+def _three(
+    name: str, fmt: Fixed, train: Split, test: Split | None, seed: int, note: str = "", validation: int | None = None
+) -> DataSet:
     """Draw validation (and test, where there is none) from `train`."""
     order = np.random.default_rng([seed, 0x5EED]).permutation(len(train))
     if test is None:
@@ -145,7 +150,10 @@ def _three(name: str, fmt: Fixed, train: Split, test: Split | None, seed: int, n
 def _idx_folder(name: str, folder: Path, seed: int) -> DataSet:
     parts = {}
     for key, stem in (("train", "train"), ("test", "t10k")):
-        images, labels = (_idx(_find(folder, f"{stem}-{kind}"), axes) for kind, axes in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1)))
+        images, labels = (
+            _idx(_find(folder, f"{stem}-{kind}"), axes)
+            for kind, axes in (("images-idx3-ubyte", 3), ("labels-idx1-ubyte", 1))
+        )
         parts[key] = Split(images[..., None], labels.astype(np.int64))
     return _three(name, PIXELS, parts["train"], parts["test"], seed)
 
@@ -168,7 +176,9 @@ def _idx(path: Path, axes: int) -> NDArray[np.uint8]:
         raise InputError(f"{path} holds {len(body)} bytes of data, its header says {' x '.join(map(str, shape))}")
     official = {60000: "train", 10000: "test"}
     if shape[0] in official and hashlib.md5(raw).hexdigest() not in MD5:
-        raise InputError(f"{path} has {shape[0]} items as the official file, but its MD5 {hashlib.md5(raw).hexdigest()} is that of none")
+        raise InputError(
+            f"{path} has {shape[0]} items as the official file, but its MD5 {hashlib.md5(raw).hexdigest()} is that of none"
+        )
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
@@ -233,7 +243,15 @@ def _cifar_python(path: Path) -> Split:
                 in_labels = data == b"labels"
             elif in_labels and opcode.name in ("BININT", "BININT1", "BININT2", "INT"):
                 labels.append(int(argument))
-            elif in_labels and opcode.name in ("PUT", "BINPUT", "LONG_BINPUT", "MEMOIZE", "MARK", "EMPTY_LIST", "APPENDS"):
+            elif in_labels and opcode.name in (
+                "PUT",
+                "BINPUT",
+                "LONG_BINPUT",
+                "MEMOIZE",
+                "MARK",
+                "EMPTY_LIST",
+                "APPENDS",
+            ):
                 continue
             else:
                 in_labels = False
@@ -256,8 +274,12 @@ def _packed_jpeg(path: Path) -> Split:
 
     arrays = _arrays(path)
     try:
-        data, offsets, labels = arrays["data"].tobytes(), arrays["offsets"].astype(np.int64), arrays["labels"].astype(np.int64)
-        images = [np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        data, offsets, labels = (
+            arrays["data"].tobytes(),
+            arrays["offsets"].astype(np.int64),
+            arrays["labels"].astype(np.int64),
+        )
+        images = [np.asarray(Image.open(io.BytesIO(data[a:b])).convert("RGB")) for a, b in pairwise(offsets)]
         return Split(np.stack(images), labels)
     except KeyError as error:
         raise InputError(f"{path} has no array {error}; packed JPEG files need data, offsets and labels") from None
@@ -273,7 +295,9 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen types for a corrupt file
-        raise InputError(f"cannot read {path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from None
+        raise InputError(
+            f"cannot read {path}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        ) from None
 
 
 def _npz(name: str, path: Path, seed: int) -> DataSet:
@@ -285,7 +309,9 @@ def _npz(name: str, path: Path, seed: int) -> DataSet:
     elif {"x", "y"} <= set(arrays):
         keys = (("x", "y"),)
     else:
-        raise InputError(f"{path} needs arrays x and y, or x_train, y_train, x_test and y_test; it has {', '.join(sorted(arrays)) or 'none'}")
+        raise InputError(
+            f"{path} needs arrays x and y, or x_train, y_train, x_test and y_test; it has {', '.join(sorted(arrays)) or 'none'}"
+        )
     fmt, splits = None, []
     for kx, ky in keys:
         x, y = arrays[kx], arrays[ky]
@@ -293,7 +319,9 @@ def _npz(name: str, path: Path, seed: int) -> DataSet:
             raise InputError(f"{path}: {kx} must hold numbers and {ky} integers, not {x.dtype} and {y.dtype}")
         y = y.reshape(len(y), -1)
         if y.shape[1] != 1 or len(y) == 0 or y.min() < 0:
-            raise InputError(f"{path}: {ky} must hold one class number, 0 or more, per sample, not shape {arrays[ky].shape}")
+            raise InputError(
+                f"{path}: {ky} must hold one class number, 0 or more, per sample, not shape {arrays[ky].shape}"
+            )
         if x.ndim == 3:
             x = x[..., None]
         fmt = fmt or _format_of(x)

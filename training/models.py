@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hardpoint.errors import InputError
 from hardpoint.training.architecture import (
     AddBlock,
     Architecture,
@@ -13,8 +14,6 @@ from hardpoint.training.architecture import (
     DenseBlock,
     PoolBlock,
 )
-
-from hardpoint.errors import InputError
 
 __all__ = ["MODELS", "architecture"]
 

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained
-from hardpoint.training.backend import load, seeded
-from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
-from hardpoint.training.data import DataSet, Split
 from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
 from hardpoint.files import atomic_path, write_json
 from hardpoint.fixed import Fixed
+from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained
+from hardpoint.training.backend import load, seeded
+from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
+from hardpoint.training.data import DataSet, Split
 
 __all__ = ["Recipe", "Trained", "accuracy", "load_model", "train"]
 
@@ -70,7 +71,8 @@ class Trained:
         path = Path(path)
         if path.suffix != ".h5":
             raise InputError(f"a trained model is written to an .h5 file, not {path.name}")
-        with atomic_path(path) as part:
+        with atomic_path(path) as part, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Keras recommends a format that QKeras' loader does not read
             self.model.save(part, include_optimizer=False, save_format="h5")
         write_json(path.with_suffix(".json"), self.record())
 
@@ -86,9 +88,14 @@ class Trained:
             "seed": self.seed,
             "recipe": asdict(self.recipe),
             "formats": {
-                name: {"weight": None if fmt.weight is None else str(fmt.weight), "out": str(fmt.out)} for name, fmt in self.formats.items()
+                name: {"weight": None if fmt.weight is None else str(fmt.weight), "out": str(fmt.out)}
+                for name, fmt in self.formats.items()
             },
-            "accuracy": {"float": self.float_accuracy, "validation": self.validation_accuracy, "test": self.test_accuracy},
+            "accuracy": {
+                "float": self.float_accuracy,
+                "validation": self.validation_accuracy,
+                "test": self.test_accuracy,
+            },
             "seconds": round(self.seconds, 1),
             "provenance": dict(self.provenance),
         }
@@ -120,7 +127,9 @@ def train(
         floats = float_model(architecture)
         _fit(floats, architecture, data, recipe.float_epochs, recipe.rate, recipe.batch, "floats", progress)
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
-    formats = constrained(architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale)
+    formats = constrained(
+        architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale
+    )
     model = quantised_model(architecture, data.format, formats)
     set_weights(architecture, model, formats, folded_weights(architecture, floats))
     _fit(model, architecture, data, recipe.epochs, recipe.quantised_rate, recipe.batch, "quantised", progress)
@@ -132,7 +141,14 @@ def train(
 
 
 def _fit(
-    model: Any, architecture: Architecture, data: DataSet, epochs: int, rate: float, batch: int, phase: str, progress: Progress | None
+    model: Any,
+    architecture: Architecture,
+    data: DataSet,
+    epochs: int,
+    rate: float,
+    batch: int,
+    phase: str,
+    progress: Progress | None,
 ) -> None:
     if epochs == 0:
         return
@@ -180,7 +196,9 @@ def load_model(path: str | os.PathLike[str]) -> Any:
         return load_qmodel(str(path), compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
         message = str(error).strip().splitlines()
-        raise InputError(f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}") from None
+        raise InputError(
+            f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}"
+        ) from None
 
 
 def record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""hls4ml and the Keras that it can read: the only home of the import, and of the two workarounds that it needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hardpoint.errors import InputError
+from hardpoint.legacy_keras import legacy_keras
+
+__all__ = ["hls4ml", "keras", "layer_list", "load_model"]
+
+
+def keras() -> Any:
+    """Keras 2, as QKeras and hls4ml know it."""
+    try:
+        with legacy_keras():
+            import tensorflow as tf
+
+            tf.constant(0)  # the first operation logs, too
+            import qkeras  # noqa: F401  (its layers register themselves)
+            import tf_keras
+    except ImportError as error:
+        raise InputError(
+            f"reading Keras models needs TensorFlow, tf-keras and qkeras: pip install 'hardpoint[train]' ({error})"
+        ) from None
+    return tf_keras
+
+
+def hls4ml() -> Any:
+    """hls4ml, made to parse models with its Keras 2 reader."""
+    # hls4ml asks the module called keras for its version, and its Keras 3 reader cannot read these models
+    sys.modules["keras"] = keras()
+    try:
+        with legacy_keras():
+            import hls4ml as library
+    except ImportError as error:
+        raise InputError(f"converting models needs hls4ml: pip install 'hardpoint[hls]' ({error})") from None
+    return library
+
+
+def layer_list(model: Any) -> list[dict[str, Any]]:
+    """The model's layers as hls4ml parses them, in order, every one with its inputs by name.
+
+    hls4ml splits the activation of a layer off into one of its own, drops Dropout, turns Flatten into Reshape, and works
+    out padding; a layer that it does not know is an InputError.
+    """
+    hls4ml()
+    from hls4ml.converters import keras_v2_to_hls as _
+
+    reader = sys.modules["hls4ml.converters.keras_v2_to_hls"]
+    try:
+        layers, inputs, _, _ = reader.parse_keras_model(*reader.get_model_arch({"KerasModel": model}))
+    except Exception as error:  # hls4ml raises plain Exception, and whatever an unexpected configuration trips
+        message = str(error).replace("ERROR: ", "").strip().splitlines()
+        raise InputError(f"hls4ml cannot parse the model: {message[0] if message else type(error).__name__}") from None
+    if inputs is not None and len(inputs) != 1:
+        raise InputError(f"the model has {len(inputs)} inputs; a network has one")
+    before = None
+    for layer in layers:
+        if layer["class_name"] != "InputLayer" and not layer.get("inputs"):
+            layer["inputs"] = [before]
+        before = layer["name"]
+    return list(layers)
+
+
+def load_model(path: str | os.PathLike[str]) -> Any:
+    """Read a QKeras or Keras model (.h5, .keras); an InputError says what is wrong with the file."""
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"no model file {path}")
+    keras()
+    from qkeras.utils import load_qmodel
+
+    try:
+        return load_qmodel(str(path), compile=False)
+    except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
+        message = str(error).strip().splitlines()
+        raise InputError(
+            f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}"
+        ) from None
