@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from hardpoint.files import load_json
 
 __all__ = ["Checked", "Leaf", "Outcome", "check_folder", "check_folders", "leaves"]
 
+_WHOLE = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
 View = Callable[[Path], Mapping[str, Any]]
 _ABSENT = object()
 
@@ -116,13 +118,15 @@ def leaves(expected: Any, found: Any, place: str = "") -> Iterator[Leaf]:
 
 
 def _same(expected: Any, found: Any) -> bool:
-    """Equality of two leaves: numbers by value, everything else by type and value."""
+    """Equality of two leaves: numbers by value, also where the index writes a whole one as text ("0x10", "16")."""
     numbers = (int, float)
     if isinstance(expected, bool) or isinstance(found, bool):
         return expected is found
     if isinstance(expected, numbers) and isinstance(found, numbers):
         exact = isinstance(expected, int) and isinstance(found, int)
         return expected == found if exact else math.isclose(expected, found, rel_tol=1e-12, abs_tol=0.0)
+    if isinstance(expected, str) and isinstance(found, int):
+        return bool(_WHOLE.fullmatch(expected)) and int(expected, 16 if expected[:2] in ("0x", "0X") else 10) == found
     return type(expected) is type(found) and bool(expected == found)
 
 

@@ -99,10 +99,18 @@ def parse_lat(text: str) -> CosimRun:
     missing = [name for name in _LAT_NAMES if name not in found]
     if missing:
         raise InputError(f"lat.rpt has no ${missing[0]}")
-    latency, interval = ([found[name] for name in _LAT_NAMES[i : i + 3]] for i in (0, 3))
-    if interval == [0, 0, 0]:
-        interval = [Mark.NA, Mark.NA, Mark.NA]
-    return CosimRun("", "", *latency, *interval, found.get("TOTAL_EXECUTE_TIME"))
+    measured = any(found[f"{end}_THROUGHPUT"] != 0 for end in ("MIN", "AVER", "MAX"))
+    return CosimRun(
+        rtl="",
+        status="",
+        latency_min=found["MIN_LATENCY"],
+        latency_average=found["AVER_LATENCY"],
+        latency_max=found["MAX_LATENCY"],
+        interval_min=found["MIN_THROUGHPUT"] if measured else Mark.NA,
+        interval_average=found["AVER_THROUGHPUT"] if measured else Mark.NA,
+        interval_max=found["MAX_THROUGHPUT"] if measured else Mark.NA,
+        total=found.get("TOTAL_EXECUTE_TIME"),
+    )
 
 
 def parse_transactions(text: str) -> Transactions:
