@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
-from hardpoint.hls.frontend import HOST, conversion
-from hardpoint.hls.keras_env import keras
+from hardpoint.hls.conversion import HOST, conversion
+from hardpoint.hls.keras_env import keras, qkeras
 from hardpoint.network import Network
 
 __all__ = ["gate1", "inexact_layers", "without_host_part"]
@@ -81,9 +81,8 @@ def without_host_part(model: Any) -> Any:
 def in_float64(model: Any) -> Any:
     """The same model computing in float64; QKeras' quantized_relu, which casts to float32, is evaluated in float64, too."""
     library = keras()
-    from qkeras import quantizers
 
-    class quantized_relu(quantizers.quantized_relu):  # type: ignore[misc, name-defined]
+    class quantized_relu(qkeras().quantized_relu):  # type: ignore[misc]
         """QKeras' formula without its cast: clip(round(x 2**(bits - integer))), for the plain settings that convert."""
 
         def __call__(self, x: Any) -> Any:

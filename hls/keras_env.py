@@ -10,23 +10,32 @@ from typing import Any
 from hardpoint.errors import InputError
 from hardpoint.legacy_keras import legacy_keras
 
-__all__ = ["hls4ml", "keras", "layer_list", "load_model"]
+__all__ = ["hls4ml", "keras", "layer_list", "load_model", "qkeras"]
 
 
 def keras() -> Any:
     """Keras 2, as QKeras and hls4ml know it."""
+    return _libraries()[0]
+
+
+def qkeras() -> Any:
+    """QKeras."""
+    return _libraries()[1]
+
+
+def _libraries() -> tuple[Any, Any]:
     try:
         with legacy_keras():
             import tensorflow as tf
 
             tf.constant(0)  # the first operation logs, too
-            import qkeras  # noqa: F401  (its layers register themselves)
+            import qkeras
             import tf_keras
     except ImportError as error:
         raise InputError(
             f"reading Keras models needs TensorFlow, tf-keras and qkeras: pip install 'hardpoint[train]' ({error})"
         ) from None
-    return tf_keras
+    return tf_keras, qkeras
 
 
 def hls4ml() -> Any:
@@ -71,11 +80,9 @@ def load_model(path: str | os.PathLike[str]) -> Any:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no model file {path}")
-    keras()
-    from qkeras.utils import load_qmodel
-
+    loader = qkeras().utils.load_qmodel
     try:
-        return load_qmodel(str(path), compile=False)
+        return loader(str(path), compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
         message = str(error).strip().splitlines()
         raise InputError(
