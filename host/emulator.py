@@ -1,0 +1,112 @@
+"""The emulator: a network on an array under faults, bit for bit, by recomputing only what a fault touched."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+from hardpoint.faults import FAULT, FaultList
+from hardpoint.host.forward import golden_states
+from hardpoint.host.program import Program
+from hardpoint.host.replay import Tables, Work, replay
+from hardpoint.layers import Codes, Conv
+from hardpoint.network import Network
+
+__all__ = ["Emulator"]
+
+
+class Emulator:
+    """`network` as `array` computes it.
+
+    Clean states of the last images are kept (up to `keep` bytes), so that trials on the same images cost what their
+    faults change. `batch` images are worked on at a time; no result depends on it.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s4.0"))
+    >>> net, array = Network((2,), Fixed.parse("u4.0"), (fc,)), Array(1, 2)
+    >>> fault = np.zeros(1, FAULT)
+    >>> fault["site"], fault["col"], fault["bit"] = 5, 1, 4  # column 4 of the accumulator of PE (0, 1), after step 0
+    >>> Emulator(net, array).run(np.array([[3, 4]]), FaultList.of(fault, array, net, 1)).tolist()
+    [[11, -14]]
+    """
+
+    def __init__(self, network: Network, array: Array, batch: int = 256, keep: int = 1 << 30) -> None:
+        array.check(network)
+        if array.dataflow != "os" or array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
+            raise InputError("the emulator knows output-stationary arrays with guarded columns and without a recompute unit")
+        if batch < 1:
+            raise InputError(f"a batch holds at least 1 image, not {batch}")
+        self.network, self.array, self.batch, self.keep = network, array, batch, keep
+        self.program = Program.of(network, array)
+        self._tables = Tables.of(self.program)
+        self._work = Work.of(self.program)
+        self._images: Codes | None = None  # whose clean states are kept
+        self._states: list[NDArray[np.int32]] = []
+
+    def run(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Codes:
+        """Output codes (images, outputs) of inferences `first`, `first` + 1, ... on codes `x` while `faults` strike."""
+        return self.observe(x, faults, first)[0]
+
+    def observe(self, x: Any, faults: FaultList | None = None, first: int = 0) -> tuple[Codes, NDArray[np.bool_]]:
+        """As `run`, and per image whether a vote among copies ever disagreed."""
+        x = self.network.check_input(x)
+        if faults is None or not len(faults):
+            return self.clean(x), np.zeros(len(x), bool)
+        self._check(faults, first + len(x))
+        flips = faults.faults[faults.faults["effect"] == 0]
+        stuck = faults.faults[faults.faults["effect"] != 0]
+        outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.int32)
+        voted = np.zeros(len(x), np.uint8)
+        for start, states in self._golden(x):
+            stop = start + len(states)
+            cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
+            records = np.concatenate([flips[cuts[0] : cuts[-1]], stuck])
+            rows = np.arange(len(states))
+            self._replay(
+                states, records, cuts - cuts[0], rows, len(records) - len(stuck), first + start, outputs[start:stop], voted[start:stop]
+            )
+        return self.network.ordered(outputs.astype(np.int64)), voted.astype(bool)
+
+    def clean(self, x: Any) -> Codes:
+        """Output codes without faults."""
+        return self.network(x)
+
+    def _check(self, faults: FaultList, images: int) -> None:
+        if faults.images < images:
+            raise InputError(f"the fault list is for {faults.images} images, not for {images}")
+        faults.check(self.array, self.network)
+        for index, layer in enumerate(self.network.gemms):
+            if isinstance(layer, Conv) and layer.depthwise and bool((faults.faults["layer"] == index).any()):
+                raise InputError(f"layer {layer.name} is depthwise: its mapping on the array, and so its faults, are not defined")
+
+    def _golden(self, x: Codes) -> Any:
+        """Yield (number of the first image, clean states) batch by batch; states are kept while they fit."""
+        if self._images is not None and np.array_equal(self._images, x):
+            for i, states in enumerate(self._states):
+                yield i * self.batch, states
+            return
+        self._images, self._states = None, []
+        fits = len(x) * self.program.words * 4 <= self.keep
+        kept = []
+        for start in range(0, len(x), self.batch):
+            states = golden_states(self.network, self.program, x[start : start + self.batch])
+            if fits:
+                kept.append(states)
+            yield start, states
+        if fits:
+            self._images, self._states = x.copy(), kept
+
+    def _replay(self, states: Any, records: Any, starts: Any, rows: Any, stuck: int, first: int, outputs: Any, voted: Any) -> None:
+        done = False
+        try:
+            with np.errstate(over="ignore"):
+                replay(self._tables, self._work, states, records, starts, rows, stuck, first, outputs, voted)
+            done = True
+        finally:
+            if not done:  # interrupted: states and work may be half changed
+                self._images, self._states, self._work = None, [], Work.of(self.program)

@@ -1,0 +1,144 @@
+"""A network and an array as flat tables of integers, the form in which kernels read them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array, baugh_wooley_constant
+from hardpoint.errors import InputError
+from hardpoint.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, Rescale
+from hardpoint.network import Network
+
+__all__ = ["Program"]
+
+# Kinds of layers.
+GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE = range(6)
+
+# Columns of the layer table. Offsets count words: IN, OUT, SUMS in an image's state; WEIGHTS (K, N) and TRANSPOSED
+# (N, K) in the weights; REQUANTISE in the requantisation table. IN_ID, IN2_ID and OUT_ID number tensors.
+(
+    KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, SIZE, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
+    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, COLUMNS,
+) = range(34)  # fmt: skip
+
+# Columns of the table of an array's PEs.
+COLUMN, CARRY, OPERAND, DRAIN, WRAPS, PE_COLUMNS = range(6)
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """`layers` (layer, COLUMNS), `weights` (flat), `requantise` (4, channels: bias, shift, half, odd), `pes` (rows,
+    cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits).
+
+    An image's state is one vector of `words` int32: the codes of every tensor, then the sums of every array layer
+    (modulo 2**32, without bias). `tensors` holds the (offset, size) of codes by tensor number, 0 being the input.
+    """
+
+    layers: NDArray[np.int64]
+    weights: NDArray[np.int32]
+    requantise: NDArray[np.int64]
+    pes: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    tensors: NDArray[np.int64]
+    words: int
+
+    @classmethod
+    def of(cls, network: Network, array: Array) -> Program:
+        """The tables of `network` on `array`."""
+        shapes, names = network.shapes, ["input", *(layer.name for layer in network.layers)]
+        sizes = [int(np.prod(shapes[name])) for name in names]
+        offsets = np.concatenate([[0], np.cumsum(sizes)])
+        words = int(offsets[-1])
+        rows, weights, requantise, at, channel, index = [], [], [], 0, 0, 0
+        for i, layer in enumerate(network.layers):
+            row = np.zeros(COLUMNS, np.int64)
+            sources = [names.index(name) for name in layer.inputs]
+            row[[IN_ID, IN, IN2_ID, IN2]] = sources[0], offsets[sources[0]], sources[-1], offsets[sources[-1]]
+            row[[OUT_ID, OUT, SIZE, INDEX, SUMS]] = i + 1, offsets[i + 1], sizes[i + 1], -1, -1
+            row[[LOW, HIGH]] = _bounds(network, layer)
+            row[[KH, KW, SH, SW]] = 1
+            kind, table = _geometry(row, layer, shapes[layer.inputs[0]], shapes[layer.name])
+            row[KIND] = kind
+            if isinstance(layer, (Conv, Dense)):
+                gemm = network.gemm(index)
+                row[[M, K, N, INDEX, SUMS]] = gemm.m, gemm.k, gemm.n, index, words
+                row[[WEIGHTS, TRANSPOSED, REQUANTISE]] = at, at + layer.weight.size, channel
+                row[SIGNED] = network.formats[layer.input].signed
+                row[TILES_N] = -(-gemm.n // array.cols)
+                weights += [layer.matrix().ravel(), layer.matrix().T.ravel()]
+                words += gemm.m * gemm.n
+                at += 2 * layer.weight.size
+                index += 1
+            row[REQUANTISE] = channel
+            requantise.append(table)
+            channel += table.shape[1]
+            rows.append(row)
+        flat = np.concatenate(weights).astype(np.int32) if weights else np.zeros(0, np.int32)
+        tensors = np.stack([offsets[:-1], np.array(sizes)], axis=1).astype(np.int64)
+        limits = np.array([array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits], np.int64)
+        return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, tensors, words)
+
+
+def _bounds(network: Network, layer: Layer) -> tuple[int, int]:
+    fmt = network.formats[layer.name]
+    return (0 if getattr(layer, "relu", False) else fmt.min), fmt.max
+
+
+def _geometry(row: Any, layer: Layer, source: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, NDArray[np.int64]]:
+    """Fill in sizes; return the kind and the requantisation table of `layer`."""
+    image = len(source) == 3 and isinstance(layer, (Conv, MaxPool, AvgPool))
+    row[[H, W, C]] = source if image else (1, 1, int(np.prod(source)))
+    row[[OH, OW, N]] = result if image else (1, 1, int(np.prod(result)))
+    if isinstance(layer, (Conv, MaxPool, AvgPool)):
+        row[[KH, KW]] = layer.weight.shape[:2] if isinstance(layer, Conv) else layer.size
+        row[[SH, SW]] = layer.stride
+    if isinstance(layer, (Conv, MaxPool)):
+        row[[TOP, LEFT]] = layer.pad[0], layer.pad[2]
+    if isinstance(layer, (Conv, Dense)):
+        depthwise = isinstance(layer, Conv) and layer.depthwise
+        return (DEPTHWISE if depthwise else GEMM), _requantise(layer.bias, layer.shift)
+    if isinstance(layer, MaxPool):
+        return MAXPOOL, _requantise([0], [0])
+    if isinstance(layer, AvgPool):
+        return AVGPOOL, _requantise([0], [layer.shift])
+    if isinstance(layer, Add):
+        row[[ALIGN, ALIGN2]] = layer.align
+        return ADD, _requantise([0], [layer.shift])
+    if isinstance(layer, Rescale):
+        row[ALIGN] = max(-layer.shift, 0)
+        return RESCALE, _requantise([0], [max(layer.shift, 0)])
+    raise InputError(f"layer {layer.name}: the emulator knows no {type(layer).__name__}")
+
+
+def _requantise(bias: Any, shift: Any) -> NDArray[np.int64]:
+    """Bias, shift, and what rounding half to even adds: half - 1, and 1 where the quotient's last bit counts."""
+    bias, shift = np.asarray(bias, np.int64), np.asarray(shift, np.int64)
+    half = np.where(shift > 0, (np.int64(1) << np.maximum(shift - 1, 0)) - 1, 0)
+    return np.stack([bias, shift, half, (shift > 0).astype(np.int64)])
+
+
+def _pes(array: Array) -> NDArray[np.int64]:
+    """Per PE: guard column, carry bits, operand lanes, drain lanes, whether a flip below the column may wrap PL + lo."""
+    pes = np.zeros((array.rows, array.cols, PE_COLUMNS), np.int64)
+    pes[..., COLUMN] = array.column_map
+    for row in range(array.rows):
+        for col in range(array.cols):
+            pes[row, col, CARRY] = array.carry_bits(array.guard(row, col))
+            pes[row, col, WRAPS] = _wraps(array, int(pes[row, col, COLUMN]), int(pes[row, col, CARRY]))
+    pes[..., OPERAND] = array.operand_lanes
+    pes[..., DRAIN] = array.drain_lanes
+    return pes
+
+
+def _wraps(array: Array, column: int, carry: int) -> bool:
+    """Whether a flip of one of PL's bits below `column` can push lo + PL beyond its column + carry bits."""
+    if column in (0, array.acc_bits):
+        return False
+    m, n = array.act_bits, array.wgt_bits
+    entries = sum(1 << (i + j) for i in range(n) for j in range(m) if i + j < column)
+    constant = max(baugh_wooley_constant(m, n, signed) % (1 << column) for signed in (False, True))
+    return entries + constant + (1 << column) - 1 + (1 << (column - 1)) >= 1 << (column + carry)
