@@ -16,7 +16,7 @@ from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, Layer, MaxPool, R
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
 
-__all__ = ["LIMITS", "Field", "Header", "Kind", "Limits", "Program", "Status", "decode", "encode"]
+__all__ = ["LIMITS", "Field", "Header", "Kind", "Limits", "Mode", "Program", "Status", "decode", "encode", "record_words"]
 
 MAGIC = 0x48504E31
 """First half-word of a program, `HPN1`: format and its version."""
@@ -42,6 +42,13 @@ class Status(IntEnum):
     WEIGHTS_CRC = 4
     WATCHDOG = 8  # a layer ran into its limit of iterations
     BAD_STRIKES = 16  # the strikes' blocks do not match the network
+
+
+class Mode(IntEnum):
+    """Bits of the mode register."""
+
+    CHECK = 1  # compare the weights with their CRC before the first image
+    STRIKES = 2  # play strikes
 
 
 class Header(IntEnum):
@@ -117,6 +124,11 @@ class Limits:
 
 
 LIMITS = Limits()
+
+
+def record_words(array: Array) -> int:
+    """64-bit words of an image's record: tag and status, cycles, then disagreeing votes per column, two to a word."""
+    return 2 + -(-array.cols // 2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -276,9 +288,8 @@ def _kind(layer: Layer) -> Kind:
 
 
 def _limit(tiling: Tiling, array: Array) -> int:
-    """Iterations within which the core must have finished a layer: four times what it takes, and room for any strikes."""
-    loads = 3 * 7 * 4 * array.rows * array.cols
-    return min(4 * (tiling.tiles * tiling.period + array.rows + array.cols + loads) + (1 << 20), 0xFFFFFFFF)
+    """Iterations, loading of strikes apart, within which the core must have finished a layer: four times what it takes."""
+    return min(4 * (tiling.tiles * tiling.period + tiling.gemm.k + array.rows + array.cols), 0xFFFFFFFF)
 
 
 def _weights(layer: Conv | Dense, tiling: Tiling, array: Array) -> NDArray[np.uint64]:

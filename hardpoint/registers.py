@@ -44,14 +44,14 @@ class Register:
 
 
 REGISTERS = (
-    Register("program", "pointer", "layer descriptors: header, then one block of words per layer", "control"),
+    Register("program", "pointer", "layer descriptors: header, then one block of words per layer", "tables"),
     Register("weights", "pointer", "channel parameters and weights of all layers, in the order of their use", "weights"),
     Register("source", "pointer", "input images, each from a 64-bit word on", "reads"),
     Register("result", "pointer", "output codes, each image from a 64-bit word on", "writes"),
     Register("scratch_in", "pointer", "activations between layers, as read", "reads"),
     Register("scratch_out", "pointer", "activations between layers, as written: the same address as scratch_in", "writes"),
-    Register("strikes", "pointer", "strikes to play, by image and layer; unused unless mode says so", "control"),
-    Register("records", "pointer", "one record per image: tag, status, cycles, disagreeing votes per column", "control"),
+    Register("strikes", "pointer", "strikes to play, by image and layer; unused unless mode says so", "tables"),
+    Register("records", "pointer", "one record per image: tag, status, cycles, disagreeing votes per column", "tables"),
     Register("images", "in", "images in this batch"),
     Register("first", "in", "tag of the batch's first image"),
     Register("mode", "in", "bit 0: check the weights' CRC before the first image; bit 1: play strikes"),

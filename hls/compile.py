@@ -1,0 +1,58 @@
+"""The C++ of core and shell as a shared library, for simulation on a PC."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import tempfile
+from importlib import resources
+from pathlib import Path
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+from hardpoint.files import atomic_path, digest
+from hardpoint.hls.emit import config_header, cpp_sources, registers_header
+from hardpoint.program import LIMITS, Limits
+
+__all__ = ["FLAGS", "ap_types", "build", "sources"]
+
+FLAGS = ("-std=c++11", "-O2", "-DHARDPOINT_PLAIN", "-fPIC", "-shared", "-Wno-unknown-pragmas")
+
+
+def ap_types() -> Path:
+    """The folder of the open `ap_int.h` and `hls_stream.h` that hls4ml brings."""
+    spec = importlib.util.find_spec("hls4ml")
+    if spec is None or spec.origin is None:
+        raise InputError("the C++ core needs the ap_types that hls4ml brings; install hardpoint[hls]")
+    return Path(spec.origin).parent / "templates" / "vivado" / "ap_types"
+
+
+def sources(array: Array, limits: Limits = LIMITS) -> dict[str, str]:
+    """Everything that the library is compiled from, by file name."""
+    folder = resources.files("hardpoint.hls") / "sim"
+    sim = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.name.endswith((".h", ".cpp"))}
+    generated = {"hardpoint_config.h": config_header(array, limits), "hardpoint_registers.h": registers_header()}
+    return {**cpp_sources(), **sim, **generated}
+
+
+def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS) -> Path:
+    """Compile core and shell for `array` into `folder`; returns the library, from an earlier build where nothing changed."""
+    files = sources(array, limits)
+    name = digest(*(part for key in sorted(files) for part in (key, files[key])), " ".join(FLAGS))
+    library = Path(folder) / f"csim-{name}.so"
+    if library.exists():
+        return library
+    compiler = shutil.which("g++")
+    if compiler is None:
+        raise InputError("the C++ core is compiled with g++, which is not on PATH")
+    with tempfile.TemporaryDirectory() as work, atomic_path(library) as part:
+        for key, text in files.items():
+            (Path(work) / key).write_text(text, encoding="utf-8")
+        units = sorted(key for key in files if key.endswith(".cpp"))
+        command = [compiler, *FLAGS, "-isystem", str(ap_types()), "-I.", *units, "-o", str(part)]
+        done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600)
+        if done.returncode != 0:
+            raise RuntimeError(f"g++ refused the core:\n{done.stderr}")
+    return library

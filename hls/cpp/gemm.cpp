@@ -1,0 +1,124 @@
+#include "gemm.h"
+
+namespace hardpoint {
+
+void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &channels, hls::stream<WeightBeat> &beats) {
+    WeightBeat cache[CACHE_STEPS];
+    const int steps = layer.steps * layer.tiles_n;
+    const bool kept = steps <= CACHE_STEPS;
+    const unsigned first = layer.weights + layer.out_channels;
+    for (int n = 0; n < layer.out_channels; ++n) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_CHANNELS
+        channels.write(weights[layer.weights + n]);
+    }
+    for (int tile_m = 0; tile_m < layer.tiles_m; ++tile_m) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
+        for (int i = 0; i < steps; ++i) {
+#pragma HLS PIPELINE II=BEAT_WORDS
+#pragma HLS LOOP_TRIPCOUNT min=1 max=CACHE_STEPS
+            WeightBeat beat = 0;
+            if (kept && tile_m > 0) {
+                beat = cache[i];
+            } else {
+                for (int c = 0; c < COLS; ++c) {
+#pragma HLS UNROLL
+                    const Word word = weights[first + i * BEAT_WORDS + c / 8];
+                    beat.range((c + 1) * WGT_BITS - 1, c * WGT_BITS) = word >> (8 * (c % 8));
+                }
+                if (kept) cache[i] = beat;
+            }
+            beats.write(beat);
+        }
+    }
+}
+
+void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]) {
+    const int run = layer.kernel_width * layer.channels;  // neighbours in memory: one line of the window
+    for (int r = 0; r < ROWS; ++r) {
+        const int pixel = tile_m * ROWS + r;
+        const bool idle = pixel >= layer.out_height * layer.out_width;
+        const ap_uint<16> oy = ap_uint<16>(pixel) / ap_uint<16>(layer.out_width);
+        const ap_uint<16> ox = ap_uint<16>(pixel) % ap_uint<16>(layer.out_width);
+        const int y0 = int(oy) * layer.stride_y - layer.pad_top;
+        const int x0 = int(ox) * layer.stride_x - layer.pad_left;
+        const int first = x0 < 0 ? -x0 * layer.channels : 0;  // bytes of a line that lie inside the image
+        const int last = x0 + layer.kernel_width > layer.width ? (layer.width - x0) * layer.channels : run;
+        for (int ky = 0; ky < layer.kernel_height; ++ky) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=11
+            const int y = y0 + ky;
+            const bool outside = idle || y < 0 || y >= layer.height;
+            const int from = (y * layer.width + x0) * layer.channels;
+            for (int at = 0; at < run; at += 8) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=256
+                Chunk chunk = {0, run - at < 8 ? run - at : 8};
+                if (!outside) {
+                    chunk.bytes = map.read(from + at);
+                    if (at < first) chunk.bytes = first - at >= 8 ? 0 : chunk.bytes & ~ones(first - at);
+                    if (at + 8 > last) chunk.bytes = last <= at ? 0 : chunk.bytes & ones(last - at);
+                }
+                patch[r].write(ky * run + at, chunk);
+            }
+        }
+    }
+}
+
+void feed(const Patch patch[ROWS], const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+    for (int tile_n = 0; tile_n < layer.tiles_n; ++tile_n) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=64
+        for (int k = 0; k < layer.steps; ++k) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_STEPS
+            Beat beat = 0;
+            for (int r = 0; r < ROWS; ++r) {
+#pragma HLS UNROLL
+                beat.range((r + 1) * ACT_BITS - 1, r * ACT_BITS) = patch[r].byte(k);
+            }
+            beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = weights.read();
+            beats.write(beat);
+        }
+    }
+}
+
+void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &out) {
+    Lanes<ROWS * MAX_CHANNELS> block;  // the tile's pixels as they will lie in memory
+#pragma HLS ARRAY_PARTITION variable=block.lane complete dim=1
+    const int pixels = layer.out_height * layer.out_width - tile_m * ROWS;
+    const int pixel_bytes = layer.out_channels * layer.target.bytes;
+    const int group = 8 / layer.target.bytes;
+    for (int tile_n = 0; tile_n < layer.tiles_n; ++tile_n) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=64
+        for (int r = ROWS - 1; r >= 0; --r) {
+            const Sums row = sums.read();
+            for (int c0 = 0; c0 < COLS; c0 += group) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=COLS
+                Chunk chunk = {0, 0};
+                for (int i = 0; i < 8; ++i) {
+#pragma HLS UNROLL
+                    const int c = c0 + i;
+                    const int n = tile_n * COLS + c;
+                    if (i < group && c < COLS && n < layer.out_channels && r < pixels) {
+                        const ap_uint<ACC_BITS> acc = row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS);
+                        const ap_int<ACC_BITS> sum = acc + ap_uint<ACC_BITS>(channel[n]);
+                        const int shift = static_cast<int>(channel[n] >> 32) & 63;
+                        const long long code = requantise(sum, shift, layer.low, layer.high);
+                        chunk.bytes |= (static_cast<Word>(code) & ones(layer.target.bytes)) << (8 * layer.target.bytes * i);
+                        chunk.count += layer.target.bytes;
+                    }
+                }
+                block.write(r * pixel_bytes + (tile_n * COLS + c0) * layer.target.bytes, chunk);
+            }
+        }
+    }
+    const int total = (pixels < ROWS ? pixels : ROWS) * pixel_bytes;
+    for (int at = 0; at < total; at += 8) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=ROWS*MAX_CHANNELS/8
+        const Chunk chunk = {block.read(at), total - at < 8 ? total - at : 8};
+        out.write(chunk);
+    }
+}
+
+}  // namespace hardpoint

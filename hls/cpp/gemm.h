@@ -1,0 +1,31 @@
+// A convolution or dense layer: im2col into the core, bias and requantisation behind it.
+#ifndef HARDPOINT_GEMM_H
+#define HARDPOINT_GEMM_H
+
+#include "core.h"
+#include "layer.h"
+#include "requantise.h"
+
+namespace hardpoint {
+
+typedef Lanes<MAP_BYTES> Map;      // the inputs of a layer
+typedef Lanes<MAX_STEPS> Patch;    // what one row of the array multiplies in a tile
+typedef ap_uint<COLS * WGT_BITS> WeightBeat;
+
+constexpr int BEAT_WORDS = (COLS + 7) / 8;  // 64-bit words of one step's weights in memory
+
+// Weights by tile and step. A layer of several pixel tiles keeps them on chip where they fit.
+void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &channels, hls::stream<WeightBeat> &beats);
+
+// The patches of one tile of pixels: row r of the array gets those of output pixel tile_m ROWS + r.
+void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]);
+
+// Patches and weights, step by step, to the core; the patches serve all channel tiles.
+void feed(const Patch patch[ROWS], const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
+
+// One tile of pixels behind the core: bias, requantisation, and back into the order of memory.
+void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &out);
+
+}  // namespace hardpoint
+
+#endif

@@ -1,0 +1,229 @@
+"""Runs networks on a device: loads them, streams batches through, plays fault lists, reads what was counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+from hardpoint.faults import FaultList
+from hardpoint.host.device import Buffer, Device, DeviceError, Timeout
+from hardpoint.injection import Strikes
+from hardpoint.network import Network
+from hardpoint.program import LIMITS, Limits, Mode, Program, Status, decode, encode, record_words
+from hardpoint.registers import CONTROL, START, offsets
+
+__all__ = ["Driver", "Loaded", "Played"]
+
+HUNG = 1 << 16
+"""Status of an image that the device never finished."""
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What a device made of images: outputs (images, outputs); status per image, 0 where all is well (bits of
+    `hardpoint.program.Status`, or HUNG); cycles of the core per image; disagreeing votes (images, columns)."""
+
+    outputs: NDArray[np.int64]
+    status: NDArray[np.int64]
+    cycles: NDArray[np.int64]
+    votes: NDArray[np.int64]
+
+
+class Driver:
+    """Drives one accelerator, built as `array`, through `device`.
+
+    `batch` images run per start (fewer where the device's buffers would not hold them); every wait ends after `timeout_s` seconds.
+    """
+
+    def __init__(
+        self, device: Device, array: Array, *, limits: Limits = LIMITS, batch: int = 256, timeout_s: float = 600.0
+    ) -> None:
+        if batch < 1:
+            raise InputError(f"a batch holds 1 image or more, not {batch}")
+        self.device, self.array, self.limits = device, array, limits
+        self.batch, self.timeout_s = batch, timeout_s
+        self._at = offsets()
+
+    def load(self, network: Network) -> Loaded:
+        """Write `network` into the device's memory and read it back; it stays there until the result is closed."""
+        return Loaded(self, network)
+
+    def run(self, network: Network, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
+        """Output codes (images, outputs) of `network` for input codes `x`; see `Loaded.run`."""
+        loaded = self.load(network)
+        try:
+            return loaded.run(x, faults)
+        finally:
+            loaded.close()
+
+    def read(self, name: str) -> int:
+        """A register by name."""
+        return self.device.read(self._at[name])
+
+    def point(self, name: str, buffer: Buffer) -> None:
+        """Write a buffer's address to a pointer register."""
+        self.device.write(self._at[name], buffer.address & 0xFFFFFFFF)
+        self.device.write(self._at[name] + 4, buffer.address >> 32)
+
+    def write(self, name: str, value: int) -> None:
+        """Write a register by name."""
+        self.device.write(self._at[name], value)
+
+    def start(self) -> None:
+        """Start a batch."""
+        self.device.write(CONTROL, START)
+
+
+@dataclass
+class _Slot:
+    """Buffers of one batch, two of which take turns."""
+
+    source: Buffer
+    result: Buffer
+    records: Buffer
+    strikes: Buffer | None = None
+
+
+class Loaded:
+    """A network in a device's memory, ready to run."""
+
+    def __init__(self, driver: Driver, network: Network) -> None:
+        self.driver, self.network = driver, network
+        self.program = Program.of(network, driver.array, driver.limits)
+        self._strikes = Strikes(driver.array, network)
+        self._buffers: list[Buffer] = []
+        self._fixed = {name: self._filled(words) for name, words in (("program", self.program.words), ("weights", self.program.weights))}
+        self._scratch = self._allocate(8 * self.program.scratch_words)
+        self._record = record_words(driver.array)
+        self._slots = [
+            _Slot(*(self._allocate(8 * driver.batch * words) for words in (self.program.source_words, self.program.result_words, self._record)))
+            for _ in range(2)
+        ]
+        self._checked = False
+
+    def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
+        """Output codes (images, outputs) for input codes `x`, `faults` struck; a DeviceError where an image did not finish."""
+        played = self.play(x, faults)
+        bad = np.flatnonzero(played.status)
+        if len(bad):
+            raise DeviceError(f"{self.driver.device.name}: image {bad[0]} ended with {describe(int(played.status[bad[0]]))}")
+        return played.outputs
+
+    def play(self, x: Any, faults: FaultList | None = None) -> Played:
+        """Outputs, status and counts for input codes `x` while `faults` strike; image i of `x` is image i of the list."""
+        x = self.network.check_input(x)
+        if faults is not None:
+            faults.check(self.driver.array, self.network)
+        batches = [(at, min(self.driver.batch, len(x) - at)) for at in range(0, len(x), self.driver.batch)]
+        parts = []
+        waiting: tuple[int, int, _Slot] | None = None
+        for i, (at, count) in enumerate(batches):
+            slot = self._slots[i % 2]
+            mode = self._fill(slot, x[at : at + count], None if faults is None else faults.faults, at)
+            if waiting is not None:
+                parts.append(self._finish(*waiting))
+            self._start(slot, at, count, mode)
+            waiting = (at, count, slot)
+        if waiting is not None:
+            parts.append(self._finish(*waiting))
+        if not parts:
+            parts = [self._read(self._slots[0], 0, 0)]
+        fields = zip(*((part.outputs, part.status, part.cycles, part.votes) for part in parts), strict=True)
+        outputs, status, cycles, votes = (np.concatenate(field) for field in fields)
+        return Played(self.network.ordered(outputs), status, cycles, votes)
+
+    def close(self) -> None:
+        """Free the network's memory on the device."""
+        while self._buffers:
+            self._buffers.pop().free()
+
+    def _fill(self, slot: _Slot, x: NDArray[np.int64], faults: Any, first: int) -> Mode | int:
+        """Write a batch's inputs and strikes; returns its mode."""
+        words = encode(x, self.program.source_format, self.program.source_words)
+        _write(slot.source, words)
+        mode = 0 if self._checked else Mode.CHECK
+        if faults is None or not len(faults):
+            return mode
+        strikes = self._strikes.words(faults, first, len(x))
+        if slot.strikes is None or len(slot.strikes.data) < strikes.nbytes:
+            if slot.strikes is not None:
+                self._buffers.remove(slot.strikes)
+                slot.strikes.free()
+            slot.strikes = self._allocate(strikes.nbytes)
+        _write(slot.strikes, strikes)
+        return mode | Mode.STRIKES
+
+    def _start(self, slot: _Slot, first: int, count: int, mode: int) -> None:
+        driver = self.driver
+        for name, buffer in self._fixed.items():
+            driver.point(name, buffer)
+        for name, buffer in (("source", slot.source), ("result", slot.result), ("records", slot.records)):
+            driver.point(name, buffer)
+        driver.point("scratch_in", self._scratch)
+        driver.point("scratch_out", self._scratch)
+        driver.point("strikes", slot.strikes or slot.records)
+        slot.records.data[: 8 * count * self._record] = 0xFF  # a record that is never written shows
+        slot.records.flush()
+        for name, value in (("images", count), ("first", first), ("mode", mode)):
+            driver.write(name, value)
+        driver.start()
+
+    def _finish(self, first: int, count: int, slot: _Slot) -> Played:
+        """Wait for a batch and read it."""
+        driver = self.driver
+        driver.device.wait(driver.timeout_s)
+        status = driver.read("status")
+        if status & (Status.BAD_PROGRAM | Status.PROGRAM_CRC | Status.WEIGHTS_CRC):
+            raise DeviceError(f"{driver.device.name} refused the network: {describe(status)}")
+        self._checked = True
+        return self._read(slot, first, count)
+
+    def _read(self, slot: _Slot, first: int, count: int) -> Played:
+        """A finished batch's outputs and records."""
+        slot.result.invalidate()
+        slot.records.invalidate()
+        words = slot.result.data.view("<u8")[: count * self.program.result_words].reshape(count, -1)
+        records = slot.records.data.view("<u8")[: count * self._record].reshape(count, -1)
+        tags, status = records[:, 0] & 0xFFFFFFFF, (records[:, 0] >> np.uint64(32)).astype(np.int64)
+        wrong = np.flatnonzero(tags != np.arange(first, first + count))
+        if len(wrong):
+            found = int(tags[wrong[0]])
+            raise DeviceError(f"{self.driver.device.name}: the record of image {first + wrong[0]} is tagged {found}")
+        votes = np.ascontiguousarray(records[:, 2:]).view("<u4")[:, : self.driver.array.cols].astype(np.int64)
+        outputs = decode(words, self.program.result_format, self.program.outputs)
+        return Played(outputs, status, records[:, 1].astype(np.int64), votes)
+
+    def _allocate(self, size: int) -> Buffer:
+        buffer = self.driver.device.allocate(max(size, 8))
+        self._buffers.append(buffer)
+        return buffer
+
+    def _filled(self, words: NDArray[np.uint64]) -> Buffer:
+        """A buffer with `words`, read back from the device's memory."""
+        buffer = self._allocate(words.nbytes)
+        _write(buffer, words)
+        buffer.invalidate()
+        if not np.array_equal(buffer.data[: words.nbytes], words.view(np.uint8)):
+            raise DeviceError(f"{self.driver.device.name}: its memory does not hold what was written")
+        return buffer
+
+
+def describe(status: int) -> str:
+    """A status in words.
+
+    >>> describe(10)
+    'PROGRAM_CRC, WATCHDOG'
+    """
+    names = [bit.name for bit in Status if status & bit] + ["HUNG"] * bool(status & HUNG)
+    return ", ".join(names) or f"status {status}"
+
+
+def _write(buffer: Buffer, words: NDArray[np.uint64]) -> None:
+    flat = np.ascontiguousarray(words).reshape(-1).view(np.uint8)
+    buffer.data[: len(flat)] = flat
+    buffer.flush()
