@@ -77,9 +77,8 @@ def _clustered(rows: int, cols: int, count: int, draws: _Draws) -> NDArray[np.in
         u = draws.take(3)
         centre = u[:2] * (rows, cols) - 0.5
         size = 1 + int(math.log(u[2]) / math.log1p(-1.0 / CLUSTER))
-        for _ in range(size):
-            v = draws.take(2)
-            radius, angle = SPREAD * math.sqrt(-2 * math.log(v[0])), 2 * math.pi * v[1]  # Box and Muller
+        for u1, u2 in draws.take(2 * size).reshape(size, 2).tolist():
+            radius, angle = SPREAD * math.sqrt(-2 * math.log(u1)), 2 * math.pi * u2  # Box and Muller
             row, col = round(centre[0] + radius * math.cos(angle)), round(centre[1] + radius * math.sin(angle))
             if 0 <= row < rows and 0 <= col < cols:
                 found[row * cols + col] = None
