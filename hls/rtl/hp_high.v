@@ -1,0 +1,100 @@
+// One copy of the guarded columns of a PE: its own product PH, voter V, accumulator hi and, with DRAIN, drain lane.
+//
+// It lags the low part by a cycle, so that the carry between them is a register. The hierarchy is kept: tools would merge copies.
+(* keep_hierarchy = "yes", dont_touch = "yes" *)
+module hp_high #(
+    parameter M = 8,
+    parameter N = 8,
+    parameter B = 14,
+    parameter WIDTH = 10,    // W - B
+    parameter CARRY = 2,
+    parameter COPY = 0,
+    parameter DRAIN = 1,
+    parameter MASK = 28,
+    parameter TAPS = 1
+) (
+    input wire clk,
+    input wire rst,
+    input wire en,
+    input wire [MASK+7:0] inj,
+    input wire [M-1:0] a,
+    input wire [N-1:0] w,
+    input wire s,
+    input wire valid,        // these two belong to the step two cycles before
+    input wire first,
+    input wire [(CARRY > 0 ? CARRY : 1)-1:0] carry,
+    input wire [3*WIDTH-1:0] all,   // hi of all copies
+    output reg [WIDTH-1:0] hi,
+    input wire take,
+    input wire shift,
+    input wire bypass,
+    input wire [WIDTH-1:0] above,
+    output wire [WIDTH-1:0] drained
+);
+    `include "hp_functions.vh"
+    localparam TO = M + N - 1;
+    localparam SUM = TO > B ? hp_max(hp_bits(hp_part_max(M, N, 0, N, B, TO)) - B, TO - B + 1) : 1;
+    wire [WIDTH-1:0] product, struck, addend, voted, vote, total, next;
+    genvar k;
+    generate
+        if (TO > B) begin : entries
+            wire [SUM-1:0] sum;
+            reg [SUM-1:0] held;
+            hp_entries #(.M(M), .N(N), .FROM(B), .TO(TO), .WIDTH(SUM)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
+            always @(posedge clk) if (en) held <= sum;
+            for (k = 0; k < WIDTH; k = k + 1) begin : column   // minus 2^TO: the inverted top bit and its extension
+                if (k < TO - B) begin : plain
+                    assign product[k] = held[k];
+                end else begin : sign
+                    assign product[k] = ~held[TO-B];
+                end
+            end
+        end else begin : constant                              // floor(K_s / 2^B) = -1
+            assign product = {WIDTH{1'b1}};
+        end
+    endgenerate
+    hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(2), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
+        mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product), .y(struck));
+
+    // All but the lowest bit of the carry is added to PH by half adders, which vanish where PH is constant; the lowest
+    // enters the chain, through a column that adds it to itself.
+    wire low_carry;
+    generate
+        if (CARRY > 1) begin : bump
+            wire [WIDTH:0] ripple;
+            assign ripple[0] = 1'b0;
+            for (k = 0; k < WIDTH; k = k + 1) begin : column
+                if (k == 0 || k >= CARRY) begin : half
+                    assign addend[k] = struck[k] ^ ripple[k];
+                    assign ripple[k+1] = struck[k] & ripple[k];
+                end else begin : full
+                    assign addend[k] = struck[k] ^ ripple[k] ^ carry[k];
+                    assign ripple[k+1] = (struck[k] & ripple[k]) | (carry[k] & (struck[k] | ripple[k]));
+                end
+            end
+            assign low_carry = carry[0];
+        end else begin : straight
+            assign addend = struck;
+            assign low_carry = CARRY > 0 ? carry[0] : 1'b0;
+        end
+    endgenerate
+
+    hp_vote #(.WIDTH(WIDTH)) voter (.lanes(all), .y(voted));
+    hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(4), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
+        tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(voted), .y(vote));
+    wire dropped;
+    assign {total, dropped} = {addend, low_carry} + {vote & {WIDTH{~first}}, low_carry};
+    hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(5), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
+        acc (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(total), .y(next));
+    always @(posedge clk) if (en && valid) hi <= next;
+
+    generate
+        if (DRAIN != 0) begin : draining
+            hp_drain #(.WIDTH(WIDTH), .LSB(B), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
+                lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .shift(shift), .bypass(bypass),
+                      .own(vote), .above(above), .q(drained));
+        end else begin : idle
+            assign drained = {WIDTH{1'b0}};
+        end
+    endgenerate
+endmodule

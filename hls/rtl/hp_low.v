@@ -1,0 +1,64 @@
+// The low part of a PE, one copy: PL, lo and the carry into the guarded columns.
+//
+// Columns below B of product and accumulator; all W of them where nothing is guarded (B = W).
+module hp_low #(
+    parameter M = 8,
+    parameter N = 8,
+    parameter W = 24,
+    parameter B = 14,
+    parameter CARRY = 2,     // bits of the carry, hp_carry_bits
+    parameter MASK = 28,
+    parameter TAPS = 1
+) (
+    input wire clk,
+    input wire rst,
+    input wire en,
+    input wire [MASK+7:0] inj,
+    input wire [M-1:0] a,
+    input wire [N-1:0] w,
+    input wire s,
+    input wire valid,        // these two belong to the step before: its product is in the adder
+    input wire first,
+    output reg [B-1:0] lo,
+    output reg [(CARRY > 0 ? CARRY : 1)-1:0] carry
+);
+    `include "hp_functions.vh"
+    localparam WIDTH = B + CARRY;        // of PL and of t
+    localparam TO = hp_min(B, M + N - 1);
+    localparam TOP = M + N - 1;          // the sum of all entries is the product plus 2^TOP
+    localparam SUM = hp_bits(hp_part_max(M, N, 0, N, 0, TO));
+    wire [SUM-1:0] sum;
+    wire [WIDTH-1:0] product, struck, t;
+    hp_entries #(.M(M), .N(N), .FROM(0), .TO(TO), .WIDTH(SUM)) entries (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
+    genvar k;
+    generate
+        for (k = 0; k < WIDTH; k = k + 1) begin : column
+            if (B > TOP && k >= TOP) begin : top  // plus 2^B - 2^TOP: the inverted top bit up to column B-1, then itself
+                assign product[k] = k < B ? ~sum[TOP] : k == B ? sum[TOP] : 1'b0;
+            end else if (k < SUM) begin : plain
+                assign product[k] = sum[k];
+            end else begin : none
+                assign product[k] = 1'b0;
+            end
+        end
+    endgenerate
+    hp_tap #(.WIDTH(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+        mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product[B-1:0]), .y(struck[B-1:0]));
+    wire [B-1:0] next;
+    assign t = struck + (lo & {B{~first}});
+    hp_tap #(.WIDTH(B), .SITE(5), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+        acc (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[B-1:0]), .y(next));
+    always @(posedge clk) if (en && valid) lo <= next;
+    generate
+        if (CARRY > 0) begin : carrying
+            wire [CARRY-1:0] out;
+            hp_tap #(.WIDTH(CARRY), .LSB(B), .SITE(2), .COPY(3), .MASK(MASK), .TAPS(TAPS))
+                overhang (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product[WIDTH-1:B]), .y(struck[WIDTH-1:B]));
+            hp_tap #(.WIDTH(CARRY), .LSB(B), .SITE(3), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[WIDTH-1:B]), .y(out));
+            always @(posedge clk) if (en) carry <= out;
+        end else begin : alone
+            always @(posedge clk) carry <= 1'b0;
+        end
+    endgenerate
+endmodule

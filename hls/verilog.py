@@ -1,0 +1,50 @@
+"""The Verilog core: its sources, and an array as its parameters."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+
+__all__ = ["TOP", "parameters", "sources"]
+
+TOP = "hardpoint_core"
+"""The module of the whole array."""
+
+
+def sources() -> dict[str, str]:
+    """The hand-written Verilog by file name."""
+    folder = resources.files("hardpoint.hls") / "rtl"
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith((".v", ".vh")))
+    return {name: (folder / name).read_text(encoding="utf-8") for name in names}
+
+
+def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
+    """Parameters of `hardpoint_core` for `array`, as Verilog literals.
+
+    `events` adds the counting of votes that disagree; injection builds (`array.taps`) have it unless told otherwise.
+
+    >>> table = parameters(Array(2, 2, (Guard(), Guard(14, drain=True)), (1, 0), taps=False))
+    >>> table["CLASS"], table["B0"], table["B1"], table["DRAIN"]
+    ("8'h11", '24', '14', "3'h2")
+    """
+    if array.dataflow != "os" or array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
+        raise InputError("the Verilog core is output-stationary with guarded columns; this array is not")
+    guards = array.guards + array.guards[:1] * (3 - len(array.guards))
+    classes = sum(int(index) << (2 * place) for place, index in enumerate(array.class_map.ravel()))
+    table = {
+        "R": str(array.rows),
+        "C": str(array.cols),
+        "M": str(array.act_bits),
+        "N": str(array.wgt_bits),
+        "W": str(array.acc_bits),
+        "CLASS": f"{2 * array.rows * array.cols}'h{classes:x}",
+        "OPERAND": f"3'h{sum(guard.operand << i for i, guard in enumerate(guards)):x}",
+        "DRAIN": f"3'h{sum(guard.drain << i for i, guard in enumerate(guards)):x}",
+        "TAPS": str(int(array.taps)),
+        "EVENTS": str(int(array.taps if events is None else events)),
+    }
+    for i, guard in enumerate(guards):
+        table[f"B{i}"] = str(array.acc_bits if guard.column is None else guard.column)
+    return table
