@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
-
 from hardpoint.array import Array
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint
 from hardpoint.files import write_text
+from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
 
 __all__ = ["Rate", "Story", "render", "write"]
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from hardpoint.optimizer.space import Point, Space
 from numpy.typing import NDArray
+
+from hardpoint.optimizer.space import Point, Space
 
 __all__ = ["Search"]
 

@@ -1,0 +1,125 @@
+"""What the command's verbs do: data in, models, networks, devices, results out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array
+from hardpoint.errors import InputError
+from hardpoint.faults import FaultList
+from hardpoint.network import Network
+from hardpoint.optimizer.evaluate import Engine
+
+__all__ = ["DEVICES", "Samples", "convert_file", "engine_on", "load_data", "run_network", "samples", "train_file"]
+
+DEVICES = ("emulator", "csim", "rtl")
+
+Task = Callable[[str, int], Callable[[int], None]]
+"""task(label, total) gives a function to call with the number of finished pieces."""
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Test images as codes, with labels."""
+
+    x: NDArray[np.int64]
+    y: NDArray[np.int64]
+
+
+def load_data(text: str, seed: int = 0) -> Any:
+    """Data set from `digits` or `NAME=PATH`."""
+    from hardpoint.training.data import load
+
+    name, _, path = text.partition("=")
+    return load(name, path or None, seed)
+
+
+def samples(text: str, network: Network, images: int | None) -> Samples:
+    """The first `images` test images of a data set, as input codes of `network`."""
+    data = load_data(text)
+    if data.format != network.input_format:
+        raise InputError(f"data set {text} holds codes of {data.format}, the network takes {network.input_format}")
+    test = data.test[: images or len(data.test)]
+    return Samples(np.asarray(test.x, np.int64), test.y)
+
+
+def train_file(out: Path, data_text: str, model: str, q_scale: int, bits: int, seed: int, task: Task) -> dict[str, Any]:
+    """Train a model, write it to `out` (.h5) with its record beside it, and return the record."""
+    from hardpoint.training.architecture import Widths
+    from hardpoint.training.models import architecture
+    from hardpoint.training.train import train
+
+    if out.suffix != ".h5":
+        raise InputError(f"a trained model is written to an .h5 file, not {out.name}")
+    data = load_data(data_text)
+    made = architecture(model, data.shape, data.classes)
+    trained = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, progress=epochs(task))
+    trained.save(out)
+    return trained.record()
+
+
+def epochs(task: Task) -> Callable[[str, int, int, float], None]:
+    """A training's progress as progress bars, one per phase."""
+    bars: dict[str, Callable[[int], None]] = {}
+
+    def show(phase: str, epoch: int, total: int, accuracy: float) -> None:
+        if phase not in bars:
+            bars[phase] = task(f"training ({phase})", total)
+        bars[phase](epoch)
+
+    return show
+
+
+def convert_file(path: Path, data_text: str) -> tuple[Network, int]:
+    """A model file as a Network, with the number of outputs that equal the model's on the whole test set."""
+    from hardpoint.hls.frontend import convert, gate1
+    from hardpoint.hls.keras_env import load_model
+
+    data = load_data(data_text)
+    model = load_model(path)
+    network = convert(model, input_format=data.format, name=path.stem)
+    return network, gate1(model, network, data.test.x)
+
+
+def engine_on(device: str, network: Network, array: Array, build: Path = Path("build/devices")) -> Engine:
+    """`network` on `array`, ready to run on a device: emulator, csim (compiled C++) or rtl (Verilated Verilog)."""
+    array.check(network)
+    if device == "emulator":
+        from hardpoint.host.emulator import Emulator
+
+        return Emulator(network, array)
+    if device not in DEVICES:
+        raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
+    from hardpoint.host.compiled import CompiledDevice
+    from hardpoint.host.driver import Driver
+
+    if device == "csim":
+        from hardpoint.hls.compile import build as build_library
+    else:
+        from hardpoint.hls.verilate import build as build_library
+    return Driver(CompiledDevice(build_library(array, build)), array).load(network)
+
+
+def run_network(
+    network: Network, array: Array, device: str, data_text: str, images: int | None, faults: Path | None
+) -> dict[str, Any]:
+    """Accuracy of a network on a device, with a fault list or without."""
+    test = samples(data_text, network, images)
+    engine = engine_on(device, network, array)
+    golden = engine.run(test.x)
+    value: dict[str, Any] = {"device": device, "images": len(test.x)}
+    outputs = golden
+    if faults is not None:
+        played = FaultList.load(faults)
+        played.check(array, network)
+        outputs = engine.run(test.x, played)
+        value["faults"] = len(played)
+        value["changed"] = int((outputs != golden).any(axis=1).sum())
+    value["accuracy"] = float((outputs.argmax(axis=1) == test.y).mean())
+    return value
