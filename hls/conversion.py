@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 from hardpoint.hls.keras_env import layer_list
-from hardpoint.hls.quantisers import Activation, activation, weight_codes
+from hardpoint.hls.quantisers import Activation, activation, along, lowest_bit, weight_codes
 from hardpoint.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, Rescale
 from hardpoint.network import Criterion, Network
 
@@ -23,6 +23,7 @@ __all__ = ["Conversion", "conversion", "convert"]
 
 Codes = NDArray[np.int64]
 INPUT = "input"
+OPERAND_BITS = 8  # weights are not made wider than this for the sake of a fine bias
 HOST = (
     "softmax",
     "sigmoid",
@@ -132,7 +133,12 @@ class _Walk:
             raise InputError(f"layer {name}: channels come last here, not first")
         if any(layer.name == name for layer in self.model.layers):
             self.keras_name = name  # else hls4ml split it off the Keras layer before it
-        turn = self._turns().get(kind)
+        if "BatchNormalization" in kind:
+            raise InputError(
+                f"layer {name}: batch normalisation multiplies by floats, which no shift of integers expresses; fold it into the "
+                "layer before it (QConv2DBatchnorm), or quantise the model after training"
+            )
+        turn = self._activation if "activation_quantizer" in node else self._turns().get(kind)
         if turn is None:
             raise InputError(f"layer {name}: a layer {kind} is not supported; {', '.join(sorted(self._turns()))} are")
         self.values[name] = turn(node)
@@ -283,18 +289,20 @@ class _Walk:
         bias_quantiser = getattr(layer, "bias_quantizer_internal", None)
         if bias_quantiser is not None and getattr(bias_quantiser, "use_stochastic_rounding", False):
             raise InputError(f"layer {name}: its bias is rounded stochastically")
-        values = np.asarray(bias if bias_quantiser is None else bias_quantiser(bias), np.float64) * np.exp2(sums)
-        if (values != np.rint(values)).any():
-            at = int(np.flatnonzero(values != np.rint(values))[0])
-            why = (
-                "is not quantised"
-                if bias_quantiser is None
-                else f"is quantised more finely than that by {type(bias_quantiser).__name__}"
-            )
+        values = np.asarray(bias if bias_quantiser is None else bias_quantiser(bias), np.float64)
+        # a bias finer than the accumulator asks for finer weights; few-bit weights have the room
+        finer = np.array([max(lowest_bit(np.array([v])) - int(s), 0) if v else 0 for v, s in zip(values, sums, strict=True)])
+        needed = bits + int(finer.max())
+        if needed > max(bits, OPERAND_BITS):
+            at = int(finer.argmax())
+            how = f"quantised by {type(bias_quantiser).__name__}" if bias_quantiser is not None else "not quantised"
             raise InputError(
-                f"layer {name}: the bias of channel {at} lies between the accumulator's steps of 2**{-int(sums[at])}; it {why}"
+                f"layer {name}: the bias of channel {at} lies between the accumulator's steps of 2**{-int(sums[at])}, "
+                f"and {bits}-bit weights leave no room for finer ones; it is {how}"
             )
-        return codes, values.astype(np.int64), sums, Fixed(bits, int(frac.max()), True)
+        codes = codes << along(finer, codes.ndim, axis)
+        sums, frac = sums + finer, frac + finer
+        return codes, (values * np.exp2(sums)).astype(np.int64), sums, Fixed(needed, int(frac.max()), True)
 
     def _dense(self, node: dict[str, Any]) -> _Value:
         value, name = self._codes(node), node["name"]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -75,16 +77,38 @@ def layer_list(model: Any) -> list[dict[str, Any]]:
     return list(layers)
 
 
-def load_model(path: str | os.PathLike[str]) -> Any:
-    """Read a QKeras or Keras model (.h5, .keras); an InputError says what is wrong with the file."""
+def load_model(path: str | os.PathLike[str], weights: str | os.PathLike[str] | None = None) -> Any:
+    """Read a QKeras or Keras model; an InputError says what is wrong with the file.
+
+    A model is one file (.h5, .keras), or an architecture (.json) with its `weights` (.h5).
+    """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no model file {path}")
+    for file in (path, Path(weights or path)):
+        if not file.is_file():
+            raise InputError(f"no model file {file}")
+    if (path.suffix == ".json") != (weights is not None):
+        raise InputError(f"weights are given apart for a .json architecture, and only there, not for {path.name}")
     loader = qkeras().utils.load_qmodel
     try:
+        if weights is not None:
+            model = qkeras().utils.quantized_model_from_json(path.read_text(encoding="utf-8"))
+            model.load_weights(str(weights))
+            return model
         return loader(str(path), compile=False)
     except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
-        message = str(error).strip().splitlines()
-        raise InputError(
-            f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}"
-        ) from None
+        if version := _keras3(path):
+            raise InputError(
+                f"{path} was written by Keras {version}; QKeras 0.9 and hls4ml read models of Keras 2"
+            ) from None
+        message = (str(error).strip() or type(error).__name__).splitlines()[0].split(". Please")[0]
+        raise InputError(f"{path} holds no Keras model that can be read: {message}") from None
+
+
+def _keras3(path: Path) -> str:
+    """The version of Keras that wrote a .keras file, if it is 3 or later."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            version = str(json.loads(archive.read("metadata.json"))["keras_version"])
+    except (OSError, KeyError, ValueError, TypeError, zipfile.BadZipFile):
+        return ""
+    return version if version.split(".")[0] not in ("1", "2") else ""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 
-__all__ = ["Activation", "activation", "weight_codes"]
+__all__ = ["Activation", "activation", "along", "lowest_bit", "weight_codes"]
 
 Codes = NDArray[np.int64]
 
@@ -117,11 +117,11 @@ def weight_codes(
     if declared is not None:
         frac = np.full(channels, declared, np.int64)
     else:
-        frac = np.array([_lowest_bit(column) for column in flat.T], np.int64)
+        frac = np.array([lowest_bit(column) for column in flat.T], np.int64)
         scale = _channel_scales(quantiser, kernel.shape, channel_axis)
         if scale is not None:  # auto_po2: the step is the scale, whatever the weights happen to be
             frac = np.maximum(frac, -scale)
-    codes = values * np.exp2(_along(frac, values.ndim, channel_axis))
+    codes = values * np.exp2(along(frac, values.ndim, channel_axis))
     if (codes != np.rint(codes)).any() or np.abs(codes).max(initial=0) > 1 << 15:
         raise InputError(
             f"layer {name}: its weights are {_why(quantiser)}, so no 16-bit integers times a power of two per channel express them"
@@ -137,7 +137,8 @@ def _why(quantiser: Any) -> str:
     return f"quantised by {type(quantiser).__name__} with alpha {getattr(quantiser, 'alpha', None)!r}"
 
 
-def _along(values: NDArray[np.int64], axes: int, axis: int) -> NDArray[np.int64]:
+def along(values: NDArray[np.int64], axes: int, axis: int) -> NDArray[np.int64]:
+    """`values` (channels,) shaped to broadcast along `axis` of an array with so many `axes`."""
     shape = [1] * axes
     shape[axis] = -1
     return values.reshape(shape)
@@ -167,10 +168,10 @@ def _channel_scales(q: Any, shape: tuple[int, ...], channel_axis: int) -> NDArra
     return np.asarray(exponent[0], np.int64) - 1
 
 
-def _lowest_bit(values: NDArray[np.float64]) -> int:
+def lowest_bit(values: NDArray[np.float64]) -> int:
     """Fraction bits of the coarsest power-of-two grid on which all `values` lie (float32 or coarser); 0 if all are zero.
 
-    >>> _lowest_bit(np.array([0.75, -2.0])), _lowest_bit(np.array([4.0, 12.0]))
+    >>> lowest_bit(np.array([0.75, -2.0])), lowest_bit(np.array([4.0, 12.0]))
     (2, -2)
     """
     nonzero = values[values != 0]

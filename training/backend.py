@@ -33,6 +33,7 @@ def load() -> Backend:
         raise InputError(
             f"training needs TensorFlow, tf-keras and qkeras: pip install 'hardpoint[train]' ({error})"
         ) from None
+    tf.get_logger().setLevel("ERROR")  # a model per width or seed makes TensorFlow warn of retracing
     return Backend(tf, keras, qkeras)
 
 

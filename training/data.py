@@ -240,21 +240,11 @@ def _cifar_python(path: Path) -> Split:
                 data = argument.encode("latin-1", "replace") if isinstance(argument, str) else argument
                 if len(data) > 3072 and len(data) % 3072 == 0 and len(data) > len(pixels):
                     pixels = data
-                in_labels = data == b"labels"
+                in_labels = in_labels or data == b"labels"
+            elif opcode.name == "APPENDS":
+                in_labels = in_labels and not labels  # the list ends here
             elif in_labels and opcode.name in ("BININT", "BININT1", "BININT2", "INT"):
                 labels.append(int(argument))
-            elif in_labels and opcode.name in (
-                "PUT",
-                "BINPUT",
-                "LONG_BINPUT",
-                "MEMOIZE",
-                "MARK",
-                "EMPTY_LIST",
-                "APPENDS",
-            ):
-                continue
-            else:
-                in_labels = False
     except Exception as error:  # genops raises a dozen types for a corrupt file
         raise InputError(f"{path} is no CIFAR-10 python batch: {str(error).splitlines()[0]}") from None
     if not pixels or len(labels) * 3072 != len(pixels):

@@ -22,7 +22,7 @@ from hardpoint.training.backend import load, seeded
 from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
 from hardpoint.training.data import DataSet, Split
 
-__all__ = ["Recipe", "Trained", "accuracy", "load_model", "train"]
+__all__ = ["Recipe", "Trained", "accuracy", "record", "train"]
 
 Progress = Callable[[str, int, int, float], None]
 """Called as (phase, epoch, epochs, validation accuracy) after every epoch."""
@@ -30,13 +30,17 @@ Progress = Callable[[str, int, int, float], None]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How long and how fast to train: epochs in floats, then quantised; cosine decay from `rate` to zero in each phase."""
+    """How long and how fast to train: epochs in floats, then quantised; cosine decay from `rate` to zero in each phase.
+
+    `augment` mirrors images and moves them by up to an eighth of their width, at random in every epoch.
+    """
 
     float_epochs: int = 30
     epochs: int = 10
     batch: int = 32
     rate: float = 2e-3
     quantised_rate: float = 1e-3
+    augment: bool = False
 
     def __post_init__(self) -> None:
         if self.float_epochs < 0 or self.epochs < 0 or self.float_epochs + self.epochs == 0:
@@ -125,14 +129,14 @@ def train(
     floats = start
     if floats is None:
         floats = float_model(architecture)
-        _fit(floats, architecture, data, recipe.float_epochs, recipe.rate, recipe.batch, "floats", progress)
+        _fit(floats, architecture, data, recipe, "floats", seed, progress)
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
     formats = constrained(
         architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale
     )
     model = quantised_model(architecture, data.format, formats)
     set_weights(architecture, model, formats, folded_weights(architecture, floats))
-    _fit(model, architecture, data, recipe.epochs, recipe.quantised_rate, recipe.batch, "quantised", progress)
+    _fit(model, architecture, data, recipe, "quantised", seed, progress)
     return Trained(
         model, architecture, data.format, formats, q_scale, seed, recipe, data.name,
         accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
@@ -144,30 +148,65 @@ def _fit(
     model: Any,
     architecture: Architecture,
     data: DataSet,
-    epochs: int,
-    rate: float,
-    batch: int,
+    recipe: Recipe,
     phase: str,
+    seed: int,
     progress: Progress | None,
 ) -> None:
+    """One phase of training, in place: "floats" or "quantised"."""
+    epochs, rate = {"floats": (recipe.float_epochs, recipe.rate), "quantised": (recipe.epochs, recipe.quantised_rate)}[
+        phase
+    ]
     if epochs == 0:
         return
     keras = load().keras
-    steps = -(-len(data.train) // batch) * epochs
+    steps = -(-len(data.train) // recipe.batch) * epochs
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
-    x, y = data.values(data.train.x), data.train.y
-    if architecture.task == "reconstruction":
-        model.compile(optimizer, "mse")
-        y = x.reshape(len(x), -1)
-    else:
-        model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rebuilds = architecture.task == "reconstruction"
+    model.compile(optimizer, "mse" if rebuilds else keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
     class Report(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if progress is not None:
                 progress(phase, epoch + 1, epochs, accuracy(model, data, data.validation[:1000]))
 
-    model.fit(x, y, batch_size=batch, epochs=epochs, verbose=0, callbacks=[Report()])
+    if recipe.augment:
+        batches = _augmented(data, recipe.batch, seed)
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[Report()])
+    else:
+        x = data.values(data.train.x)
+        y = x.reshape(len(x), -1) if rebuilds else data.train.y
+        model.fit(x, y, batch_size=recipe.batch, epochs=epochs, verbose=0, callbacks=[Report()])
+
+
+def _augmented(data: DataSet, batch: int, seed: int) -> Any:
+    """The training images in batches, shuffled, mirrored and moved anew in every epoch."""
+    if len(data.shape) != 3:
+        raise InputError(f"only images can be mirrored and moved, not samples of shape {data.shape}")
+    reach = data.shape[1] // 8
+    rng = np.random.default_rng(seed)
+
+    class Batches(load().keras.utils.Sequence):  # type: ignore[misc]
+        order = rng.permutation(len(data.train))
+
+        def __len__(self) -> int:
+            return -(-len(self.order) // batch)
+
+        def __getitem__(self, index: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+            part = data.train[self.order[index * batch : (index + 1) * batch]]
+            wide = np.pad(part.x, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+            views = np.lib.stride_tricks.sliding_window_view(wide, data.shape[:2], axis=(1, 2)).transpose(
+                0, 1, 2, 4, 5, 3
+            )
+            at = rng.integers(0, 2 * reach + 1, (2, len(part)))
+            x = views[np.arange(len(part)), at[0], at[1]]
+            mirrored = rng.random(len(part)) < 0.5
+            return data.values(np.where(mirrored[:, None, None, None], x[:, :, ::-1], x)), part.y
+
+        def on_epoch_end(self) -> None:
+            self.order = rng.permutation(len(data.train))
+
+    return Batches()
 
 
 def outputs(model: Any, values: NDArray[np.float32], batch: int = 256) -> NDArray[np.float32]:
@@ -182,23 +221,6 @@ def accuracy(model: Any, data: DataSet, split: Split) -> float:
     if out.shape[1] != data.classes and out.shape[1] == int(np.prod(data.shape)):
         return -float(np.mean((out - values.reshape(len(out), -1)) ** 2))
     return float(np.mean(out.argmax(axis=1) == split.y))
-
-
-def load_model(path: str | os.PathLike[str]) -> Any:
-    """Read a QKeras or Keras model from an .h5 or .keras file; an InputError says what is wrong with it."""
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"no model file {path}")
-    load()
-    from qkeras.utils import load_qmodel
-
-    try:
-        return load_qmodel(str(path), compile=False)
-    except Exception as error:  # Keras, h5py and zipfile raise a dozen types for a file that holds no model
-        message = str(error).strip().splitlines()
-        raise InputError(
-            f"{path} holds no Keras model that can be read: {message[0] if message else type(error).__name__}"
-        ) from None
 
 
 def record(path: str | os.PathLike[str]) -> dict[str, Any]:

@@ -1,0 +1,123 @@
+"""Architectures, formats and quantisation-aware training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hardpoint.errors import InputError
+from hardpoint.fixed import Fixed
+from hardpoint.training.architecture import Architecture, BlockFormat, ConvBlock, DenseBlock, Widths, constrained
+from hardpoint.training.build import best_fraction
+from hardpoint.training.data import digits
+from hardpoint.training.models import MODELS, architecture
+from hardpoint.training.train import Recipe, record, train
+
+SHAPES = {"ds-cnn": (49, 10, 1), "resnet8": (32, 32, 3), "vgg-small": (32, 32, 3), "autoencoder": (640,)}
+
+
+def test_the_digits_model_reaches_its_accuracy_in_8_bits() -> None:
+    data = digits()
+    seen = []
+    trained = train(
+        architecture("digits-cnn", data.shape, data.classes), data, q_scale=8, progress=lambda *row: seen.append(row)
+    )
+    assert trained.test_accuracy >= 0.97
+    assert [row[:3] for row in seen] == [("floats", i + 1, 30) for i in range(30)] + [
+        ("quantised", i + 1, 10) for i in range(10)
+    ]
+
+
+def test_the_same_seed_gives_the_same_weights_and_a_file_keeps_them(tmp_path: Path) -> None:
+    from hardpoint.hls.keras_env import load_model
+
+    data = digits()
+    made = architecture("mlp", data.shape, data.classes)
+    first, second, other = (
+        train(made, data, seed=seed, recipe=Recipe(2, 1), default=Widths(4, 5)) for seed in (3, 3, 4)
+    )
+    pairs = zip(first.model.get_weights(), second.model.get_weights(), strict=True)
+    assert all(np.array_equal(a, b) for a, b in pairs)
+    assert not np.array_equal(first.model.get_weights()[0], other.model.get_weights()[0])
+    first.save(tmp_path / "m.h5")
+    stored = record(tmp_path / "m.h5")
+    assert stored["accuracy"]["test"] == first.test_accuracy
+    assert stored["formats"]["fc1"]["weight"].startswith("s4.")
+    assert stored["formats"]["fc1"]["out"].startswith("u5.")
+    loaded = load_model(tmp_path / "m.h5").get_weights()
+    assert all(np.array_equal(a, b) for a, b in zip(first.model.get_weights(), loaded, strict=True))
+    with pytest.raises(InputError, match=r"written to an \.h5 file, not m.keras"):
+        first.save(tmp_path / "m.keras")
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(q_scale=st.integers(0, 9), bits=st.integers(2, 8), frac=st.integers(0, 8))
+@settings(max_examples=25, deadline=None)
+def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int, frac: int) -> None:
+    made = architecture(name, SHAPES.get(name, (28, 28, 1)), 10)
+    source = Fixed(8, frac, False)
+    formats = {
+        block.name: BlockFormat(
+            Fixed(bits, bits, True) if block in made.weighted else None, Fixed(bits, bits - 1, not getattr(block, "relu", True))
+        )
+        for block in made.blocks
+        if not block.name.startswith("pool")
+    }
+    result = constrained(made, source, formats, q_scale)
+    known = {"input": source.frac}
+    for i, block in enumerate(made.blocks):
+        reads = known[made.inputs(i)[0]]
+        known[block.name] = result[block.name].out.frac if block.name in result else reads
+        if block in made.weighted:
+            weight = result[block.name].weight
+            assert weight is not None
+            assert reads + weight.frac - result[block.name].out.frac >= q_scale
+            assert result[block.name].out.bits == bits
+
+
+def test_architectures_that_make_no_sense_are_refused() -> None:
+    out = DenseBlock("o", 3, relu=False)
+    with pytest.raises(InputError, match="two blocks are called 'o'"):
+        Architecture("a", (4,), (DenseBlock("o", 3), out))
+    with pytest.raises(InputError, match="block o reads 'x', which no block before it yields"):
+        Architecture("a", (4,), (DenseBlock("o", 3, relu=False, input="x"),))
+    with pytest.raises(InputError, match="its last block c must have no ReLU"):
+        Architecture("a", (4, 4, 1), (ConvBlock("c", 3),))
+    with pytest.raises(InputError, match="no model 'resnet9'; models are digits-cnn"):
+        architecture("resnet9", (32, 32, 3), 10)
+    with pytest.raises(InputError, match="q_scale must be 0 to 20, not 21"):
+        constrained(Architecture("a", (4,), (out,)), Fixed(8, 8, False), {}, 21)
+    with pytest.raises(InputError, match="training needs epochs"):
+        Recipe(0, 0)
+    with pytest.raises(InputError, match="a learning rate lies between 0 and 1, not 2"):
+        Recipe(rate=2)
+
+
+def test_widths_of_a_block_that_is_not_there() -> None:
+    data = digits()
+    made = architecture("mlp", data.shape, data.classes)
+    with pytest.raises(InputError, match="no block 'fc9' in mlp; blocks are fc1, fc2, logits"):
+        train(made, data, widths={"fc9": Widths(4, 4)}, recipe=Recipe(1, 0))
+
+
+@given(st.integers(2, 8), st.booleans(), st.integers(-6, 6), st.integers(0, 1000))
+@settings(max_examples=60, deadline=None)
+def test_the_best_fraction_has_the_least_error(bits: int, signed: bool, exponent: int, seed: int) -> None:
+    values = np.random.default_rng(seed).normal(0, 2.0**exponent, 200)
+    values = values if signed else np.abs(values)
+
+    def error(frac: int) -> float:
+        fmt = Fixed(bits, frac, signed)
+        return float(np.mean((fmt.value(fmt.quantise(values)) - values) ** 2))
+
+    best = best_fraction(values, bits, signed)
+    assert error(best) <= min(error(best - 1), error(best + 1))
+
+
+def test_mirrored_and_moved_images_keep_their_labels() -> None:
+    data = digits()
+    made = architecture("digits-cnn", data.shape, data.classes)
+    trained = train(made, data, recipe=Recipe(2, 1, augment=True))
+    assert 0.2 < trained.test_accuracy < 1
