@@ -40,7 +40,8 @@ bench: $(STAMP)
 	$(RUN) benchmarks/emulation.py
 
 check-reports: $(STAMP)
-	$(RUN) -m hardpoint.hls.check_reports $(or $(DIR),../shared/real)
+	@$(RUN) -m hardpoint.hls.check_reports $(or $(DIR),../shared/real); reports=$$?; \
+	$(RUN) -m hardpoint.host.check_handoffs $(or $(DIR),../shared/real); exit $$((reports | $$?))
 
 clean:
 	rm -rf build dist *.egg-info

@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 __all__ = ["load_text", "parse_xml"]
 
-MOST_BYTES = 16 * 2**20  # the largest report seen has 2 MB; 16 MB of markup within the bounds below need 150 MB
+MOST_BYTES = 16 * 2**20  # the largest report seen has 2 MB; all that the bounds allow stays below 200 MB
+MOST_LINES = 500_000
 MOST_TAGS = 250_000
-MOST_QUOTES = 600_000
+MOST_QUOTES = 400_000
 
 
 def load_text(path: str | os.PathLike[str], what: str = "report") -> str:
     """The text of `path` with lines ended by a newline alone; `what` names it in errors.
 
     Bytes that are not UTF-8 (user names in paths) become U+FFFD; a NUL, as in UTF-16, is an error, and so is a
-    file of more than 16 MB.
+    file of more than 16 MB or 500,000 lines.
     """
     try:
         with Path(path).open("rb") as file:
@@ -33,8 +34,10 @@ def load_text(path: str | os.PathLike[str], what: str = "report") -> str:
         raise InputError(f"{path}: a {what} has at most {MOST_BYTES >> 20} MB")
     if b"\0" in data:
         raise InputError(f"{path} is no {what}: it holds NUL bytes, so it is binary or not UTF-8")
-    text = data.decode("utf-8-sig", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = data.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").replace("\r", "\n")
+    if text.count("\n") > MOST_LINES:
+        raise InputError(f"{path}: a {what} has at most {MOST_LINES:,} lines")
+    return text
 
 
 def parse_xml(text: str, what: str = "report") -> Element:

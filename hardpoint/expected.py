@@ -176,6 +176,7 @@ def check_folders(root: Path, view_of: Callable[[Mapping[str, Any]], View | None
         raise InputError(f"{root} is no folder")
     outcomes = []
     for index in sorted(root.rglob("index.json")):
-        if isinstance(load_json(index, "index"), dict) and "items" in load_json(index, "index"):
+        contents = load_json(index, "index")
+        if isinstance(contents, dict) and "items" in contents:
             outcomes.append(check_folder(index.parent, view_of))
     return tuple(outcome for outcome in outcomes if outcome.files)

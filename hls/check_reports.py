@@ -59,7 +59,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(*outcome.lines(), sep="\n")
         if options.remarks:
             print(*outcome.remarks(), sep="\n")
-    return 0 if outcomes and all(file.right for outcome in outcomes for file in outcome.files) else 1
+    if not outcomes:
+        print(f"no index.json below {options.folder} lists reports")
+    return 0 if all(file.right for outcome in outcomes for file in outcome.files) else 1
 
 
 def check(folder: Path) -> tuple[Outcome, ...]:

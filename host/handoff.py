@@ -296,7 +296,6 @@ class RegisterHeader:
 _TOOL = re.compile(r"// (Vivado\(TM\) HLS|Vitis HLS) - .* v([0-9]{4}\.[0-9](?:\.[0-9])?)\b.*")
 _BUNDLE = re.compile(r"// ([A-Za-z_]\w*)")
 _COMMENT = re.compile(r"// 0x([0-9a-f]{1,8}) : (.*\S)\s*")
-_MEMORY_COMMENT = re.compile(r"// 0x([0-9a-f]{1,8}) ~\s*")
 _DEFINE = re.compile(r"#define (\w+)\s+(0x[0-9a-fA-F]{1,8}|[0-9]{1,9})\s*")
 
 
@@ -312,6 +311,8 @@ def read_header(path: str | os.PathLike[str]) -> RegisterHeader:
 def parse_header(text: str) -> RegisterHeader:
     """The values of a driver header's text."""
     lines = text.split("\n")
+    if lines[-1].strip():
+        raise InputError("the driver header does not end with a newline: it was cut short")
     tool = next((match for line in lines[:10] if (match := _TOOL.fullmatch(line.rstrip()))), None)
     if tool is None:
         raise InputError("this is no driver header: no line '// Vivado(TM) HLS - ...' or '// Vitis HLS - ...'")
@@ -338,7 +339,19 @@ def _bundle(lines: list[str]) -> Bundle:
             if match is None or match[1] in macros:
                 raise InputError(f"a definition names a number once, not {line.strip()[:80]!r}")
             macros[match[1]] = _whole(match[2], match[1])
-    return Bundle(name, comments, tuple(_registers(name, macros)), macros)
+    bundle = Bundle(name, comments, tuple(_registers(name, macros)), macros)
+    described = {offset for offset, text in comments if text != "reserved" and not text.startswith("Memory ")}
+    if described ^ {word for word in bundle.words if not any(low <= word <= high for low, high in _memories(bundle))}:
+        raise InputError(f"the comments of bundle {name} describe other words than its definitions")
+    return bundle
+
+
+def _memories(bundle: Bundle) -> list[tuple[int, int]]:
+    """First and last byte of each memory in the bundle: X..._ADDR_<NAME>_BASE and _HIGH."""
+    offsets = {register.name: register.offset for register in bundle.registers}
+    return [
+        (offset, offsets.get(f"{name[:-5]}_HIGH", offset)) for name, offset in offsets.items() if name.endswith("_BASE")
+    ]
 
 
 def _registers(bundle: str, macros: Mapping[str, int]) -> Iterable[HeaderRegister]:
@@ -350,6 +363,8 @@ def _registers(bundle: str, macros: Mapping[str, int]) -> Iterable[HeaderRegiste
         if match is None:
             continue
         register = HeaderRegister(match[2], offset, macros.get(f"{match[1]}_BITS_{match[2]}"))
+        if register.bits is None and register.name.endswith(("_DATA", "AP_RETURN")):
+            raise InputError(f"{macro} has no width: there is no {match[1]}_BITS_{match[2]}")
         if register.bits is not None and not 1 <= register.bits <= 4096:
             raise InputError(f"{macro} has 1 to 4096 bits, not {register.bits}")
         if not register.name.endswith("_HIGH"):

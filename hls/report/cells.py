@@ -71,6 +71,22 @@ def number(text: str) -> Number:
     hardpoint.errors.InputError: a cell of a report holds a number or undef, not 'twelve'
     """
     word = text.strip().lower()
+    plain = _plain(word)
+    if plain is not None:
+        return plain
+    if word == "~0":
+        return Below(1.0)
+    bound = _plain(word[1:]) if word.startswith("<") else None
+    if isinstance(bound, int | float) and bound > 0:
+        return Below(float(bound))
+    low, tilde, high = word.partition("~")
+    if tilde and low and "~" not in high:
+        return span(low, high)
+    raise InputError(f"a cell of a report holds a number or undef, not {text.strip()[:60]!r}")
+
+
+def _plain(word: str) -> int | float | Mark | None:
+    """The number or mark that a stripped word in lower case is; None for all else."""
     mark = _MARKS.get(word)
     if mark is not None:
         return mark
@@ -78,20 +94,9 @@ def number(text: str) -> Number:
         if len(word) > _DIGITS:
             raise InputError(f"a count has at most {_DIGITS} digits, not {len(word)}")
         return int(word)
-    if _REAL.fullmatch(word):
-        value = float(word)
-        if math.isfinite(value):
-            return value
-    if word == "~0":
-        return Below(1.0)
-    if word.startswith("<"):
-        bound = number(word[1:])
-        if isinstance(bound, int | float) and bound > 0:
-            return Below(float(bound))
-    low, tilde, high = word.partition("~")
-    if tilde and low:
-        return span(low, high)
-    raise InputError(f"a cell of a report holds a number or undef, not {text.strip()[:60]!r}")
+    if _REAL.fullmatch(word) and math.isfinite(float(word)):
+        return float(word)
+    return None
 
 
 def count(text: str) -> Number:
@@ -133,7 +138,7 @@ def nanoseconds(text: str) -> Number:
     (50.0, 480000.0, 5.0, Mark.UNDEF)
     """
     low, tilde, high = text.partition(" ~ ")
-    if tilde:
+    if tilde and "~" not in high:
         return _span(nanoseconds(low), nanoseconds(high), text)
     value, _, unit = text.strip().partition(" ")
     scale = _UNITS.get(unit.strip() or "ns")

@@ -14,7 +14,7 @@ __all__ = ["Cosim", "CosimRun", "Transactions", "parse_cosim", "parse_lat", "par
 
 _LAT = re.compile(r'\$([A-Z_]+) = "([^"\n]*)"')
 _LAT_NAMES = tuple(f"{end}_{what}" for what in ("LATENCY", "THROUGHPUT") for end in ("MIN", "AVER", "MAX"))
-_TRANSACTION = re.compile(r"transaction +([0-9]+):? +(\S+) +(\S+)")
+_TRANSACTION = re.compile(r"transaction +([0-9]{1,9}):? +(\S+) +(\S+)")
 _VHDL_UNKNOWN = "-2147483648"  # an integer that a VHDL simulation never assigned
 
 

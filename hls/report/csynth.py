@@ -40,8 +40,8 @@ class Latency:
 
     `Mark.UNDEF` where a loop has no bound; None where this kind of report does not say (no average in text, no
     times before 2019.2). `pipeline` is none, no, yes, function or dataflow, as printed; `throughput` is the
-    interval of a dataflow region. Intervals of the text reports of Vivado HLS before 2019.2 are one cycle shorter
-    than those of its XML: the tool counts differently, and both are kept.
+    interval of a dataflow region. Intervals in the text reports of Vivado HLS may be one cycle shorter than in its
+    XML; both are kept as printed.
     """
 
     best: Number

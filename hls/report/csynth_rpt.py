@@ -16,7 +16,7 @@ __all__ = ["parse_csynth_rpt", "project_lines"]
 
 _TITLE = re.compile(r"== (Vivado HLS|Vitis HLS) Report for '([^']+)'")
 _LINE = re.compile(r"\s*\* (Version|Solution|Product family|Target device): +(\S.*)")
-_DEPTH = re.compile(r"( *)([-+o]) ")
+_DEPTH = re.compile(r"( {0,50})(?:-|\++) ")  # "- Loop 1", " + Loop 1.1", "  ++ Loop 1.1.1"
 
 
 def parse_csynth_rpt(text: str) -> CSynth:
@@ -145,7 +145,7 @@ def _loops(table: Table | None) -> tuple[Loop, ...]:
     for row in table.rows:
         match = _DEPTH.match(row[0])
         if match is None:
-            raise InputError(f"a loop's name starts with - or +, not {row[0][:40]!r}")
+            raise InputError(f"a loop's name starts with - or +, at most 50 deep, not {row[0][:40]!r}")
         latency = [table.need(row, f"Latency (cycles) {end}", f"Latency {end}") for end in ("min", "max")]
         loop = Loop(
             name=row[0][match.end() :].strip(),

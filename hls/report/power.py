@@ -93,6 +93,8 @@ def _watts(value: float) -> float:
 
 
 def _parts(table: Table, column: str) -> tuple[PowerPart, ...]:
+    if not table.rows:
+        raise InputError(f"the table of {column} has no rows")
     found = []
     for row in table.rows:
         cell = row[table.columns.index(column)] if column in table.columns else table.need(row, column)

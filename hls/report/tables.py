@@ -19,6 +19,8 @@ from hardpoint.errors import InputError
 
 __all__ = ["Table", "heading", "table_below"]
 
+_HEADER = 4  # lines of the tallest header; there are three in co-simulation reports
+_WIDEST = 20_000  # characters of a line; the widest seen has 399
 _RULE = re.compile(r"\+(?:-+\+)+")
 
 
@@ -78,6 +80,8 @@ def table_below(lines: Sequence[str], at: int, header: bool = True) -> Table | N
     if first == len(lines):
         raise InputError(f"the report ends where a table was to follow line {at + 1}")
     if not _RULE.fullmatch(lines[first].strip()):
+        if lines[first].lstrip().startswith("+-"):
+            raise InputError(f"the table at line {first + 1} is cut short")
         return None
     last = first
     while last < len(lines) and lines[last].lstrip()[:1] in ("|", "+"):
@@ -86,6 +90,8 @@ def table_below(lines: Sequence[str], at: int, header: bool = True) -> Table | N
 
 
 def _table(lines: list[str], where: int, header: bool) -> Table:
+    if max(map(len, lines)) > _WIDEST:
+        raise InputError(f"the table at line {where} has lines of more than {_WIDEST:,} characters")
     rules = [i for i, line in enumerate(lines) if _RULE.fullmatch(line)]
     if len(rules) < 2 or rules[-1] != len(lines) - 1:
         raise InputError(f"the table at line {where} is cut short")
@@ -99,8 +105,8 @@ def _table(lines: list[str], where: int, header: bool) -> Table:
         if not named:
             raise InputError(f"the table at line {where} has no header")
         edges = [i for i, char in enumerate(named[-1]) if char == "|"]
-        if len(edges) < 2:
-            raise InputError(f"the header of the table at line {where} is cut short")
+        if len(edges) < 2 or len(titles) > _HEADER:
+            raise InputError(f"the table at line {where} has no header of 1 to {_HEADER} lines")
         columns = _names(titles, edges)
         body = lines[rules[1] + 1 :]
     rows = (_cells(line, edges, len(lines[0]), where) for line in body if not _RULE.fullmatch(line))

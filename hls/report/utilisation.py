@@ -109,8 +109,10 @@ def parse_utilisation(text: str) -> Utilisation | Hierarchy:
     slrs: list[SlrSite] = []
     for title in sections.places:
         table = sections.maybe(title)
-        if table is None or table.columns[0] != "Site Type":
+        if table is None or not table.columns[0].startswith("Site Type"):
             continue
+        if table.columns[0] != "Site Type" or not table.rows:
+            raise InputError(f"the table of {title} is cut short, or its header not ruled off")
         if "Used" in table.columns:
             sites += [_site(title, table, row) for row in table.rows if any(cell.strip() for cell in row[1:])]
         elif "SLR0" in table.columns:

@@ -12,7 +12,6 @@ from hardpoint.part import Part
 
 __all__ = ["Head", "Sections", "read_head"]
 
-_LINE = re.compile(r"\| ([A-Z][A-Za-z ]*?) *: (.*)")
 _TITLE = re.compile(r"([0-9]+(?:\.[0-9]+)*)\.? +(\S.*)")
 
 
@@ -37,7 +36,8 @@ def read_head(lines: Sequence[str]) -> Head:
     rules = [i for i, line in enumerate(lines[:40]) if line.startswith("-----")]
     if len(rules) < 2:
         raise InputError("a Vivado report starts with a head between two lines of dashes")
-    found = {match[1]: match[2].strip() for line in lines[rules[0] : rules[1]] if (match := _LINE.match(line))}
+    entries = (line[1:].partition(":") for line in lines[rules[0] + 1 : rules[1]] if line.startswith("|"))
+    found = {name.strip(): value.strip() for name, _, value in entries}
     for name in ("Tool Version", "Date", "Command", "Design", "Device"):
         if name not in found:
             raise InputError(f"the report's head has no line '| {name} :'")
@@ -66,7 +66,9 @@ class Sections:
         listed = [match[2] for _, match in titles]
         missing = [title for title in listed if title not in self.places]
         if missing or not listed:
-            raise InputError(f"the report ends before its section {missing[0]!r}" if missing else "it has no sections")
+            raise InputError(
+                f"the report ends before its section {missing[0][:60]!r}" if missing else "it has no sections"
+            )
 
     def table(self, title: str, header: bool = True) -> Table:
         """The table of a section; InputError without one."""
