@@ -44,7 +44,7 @@ class Emulator:
         self.network, self.array, self.batch, self.keep = network, array, batch, keep
         self.program = Program.of(network, array)
         self._tables = Tables.of(self.program)
-        self._work = Work.of(self.program)
+        self._work, self._reserved = Work.of(self.program), (0, 0)
         self._images: Codes | None = None  # whose clean states are kept
         self._states: list[NDArray[np.int32]] = []
 
@@ -67,6 +67,7 @@ class Emulator:
             cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
             records = np.concatenate([flips[cuts[0] : cuts[-1]], stuck])
             rows = np.arange(len(states))
+            self._reserve(int(np.diff(cuts).max()), len(stuck))
             self._replay(
                 states, records, cuts - cuts[0], rows, len(records) - len(stuck), first + start, outputs[start:stop], voted[start:stop]
             )
@@ -101,6 +102,12 @@ class Emulator:
         if fits:
             self._images, self._states = x.copy(), kept
 
+    def _reserve(self, flips: int, stuck: int) -> None:
+        """Have working memory for `flips` flips per image and `stuck` stuck bits."""
+        if flips > self._reserved[0] or stuck > self._reserved[1]:
+            self._reserved = max(2 * flips, self._reserved[0]), max(stuck, self._reserved[1])
+            self._work = Work.of(self.program, *self._reserved)
+
     def _replay(self, states: Any, records: Any, starts: Any, rows: Any, stuck: int, first: int, outputs: Any, voted: Any) -> None:
         done = False
         try:
@@ -109,4 +116,4 @@ class Emulator:
             done = True
         finally:
             if not done:  # interrupted: states and work may be half changed
-                self._images, self._states, self._work = None, [], Work.of(self.program)
+                self._images, self._states, self._reserved = None, [], (-1, -1)

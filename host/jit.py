@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-__all__ = ["COMPILED", "compiled"]
+import numpy as np
+
+__all__ = ["COMPILED", "compiled", "inlined", "place"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -19,6 +21,17 @@ except ImportError:  # on a board, or in a small environment
 
 COMPILED = numba is not None
 """Whether kernels are machine code."""
+
+OPTIONS = {"error_model": "numpy", "_nrt": False}
+"""Kernels allocate nothing, so they need no reference counts, which would cost them ten times their own work."""
+
+place: Any = int if numba is None else np.uint64
+"""Type of an index that cannot be negative: loops over it become vector code."""
+
+
+def inlined(kernel: F) -> F:
+    """As `compiled`, for small kernels: their callers take them in, so that no table is passed on the stack."""
+    return kernel if numba is None else numba.njit(**OPTIONS, forceinline=True)(kernel)  # type: ignore[no-any-return]
 
 
 def compiled(kernel: F) -> F:
@@ -32,7 +45,7 @@ def compiled(kernel: F) -> F:
     before = numba.config.CACHE_DIR
     try:
         numba.config.CACHE_DIR = _folder() or before
-        return numba.njit(cache=True, nogil=True, error_model="numpy")(kernel)  # type: ignore[no-any-return]
+        return numba.njit(**OPTIONS, cache=True, nogil=True)(kernel)  # type: ignore[no-any-return]
     finally:
         numba.config.CACHE_DIR = before
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hardpoint.host.jit import compiled
+from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
     ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, GEMM, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, MAXPOOL,
     OH, OUT, OUT_ID, OW, REQUANTISE, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
@@ -35,7 +35,7 @@ class Tables(NamedTuple):
 class Work(NamedTuple):
     """Working memory of a replay: changed codes per tensor (`count`, `where`, `delta`), the log that undoes changes
     (`log_at`, `log_size`, `log`, `used`), output pixels whose sums changed (`dirty`, `mark`), struck accumulators
-    (`heads`, `tails`, `touched`), a row of codes and the mask tables of a PE."""
+    (`heads`, `tails`, `touched`, and `pairs` of them with faults), a row of codes and the mask tables of a PE."""
 
     count: Any
     where: Any
@@ -49,15 +49,18 @@ class Work(NamedTuple):
     heads: Any
     tails: Any
     touched: Any
+    pairs: Any
     codes: Any
     scratch: Any
 
     @classmethod
-    def of(cls, program: Program) -> Work:
-        """Memory enough for `program`, clean."""
+    def of(cls, program: Program, flips: int = 0, stuck: int = 0) -> Work:
+        """Memory enough for `program`, clean, with at most `flips` flips in an image and `stuck` stuck bits in all."""
         codes = int(program.tensors[-1].sum())
         pixels = int(program.layers[:, M].max())
         cells = int((program.layers[:, M] * program.layers[:, N]).max())
+        rows, cols = program.sizes[:2].tolist()
+        tiles = int((-(-program.layers[:, M] // rows) * program.layers[:, TILES_N]).max())
 
         def words(count: int) -> Any:
             return np.zeros(count, np.int32)
@@ -66,7 +69,7 @@ class Work(NamedTuple):
             np.zeros(len(program.tensors), np.int64), words(codes), words(codes),
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
             words(pixels), np.zeros(pixels, np.uint8), words(cells) - 1, words(cells), words(cells),
-            words(int(program.layers[:, N].max())), np.zeros((3, 64, 3, 3), np.int64),
+            np.empty(((flips + stuck * tiles) * max(rows, cols), 4), np.int64), words(int(program.layers[:, N].max())), np.zeros((3, 64, 3, 3), np.int64),
         )  # fmt: skip
 
 
@@ -102,24 +105,28 @@ def replay(
                     voted[unit] = 1
             for j in range(dirty):
                 settle(tables, work, layer, state, work.dirty[j])
-        outputs[unit] = state[out_at : out_at + out_size]
+        for j in range(out_size):
+            outputs[unit, j] = state[out_at + j]
         words = work.used[1]
         for j in range(work.used[0] - 1, -1, -1):
             start, size = work.log_at[j], work.log_size[j]
             words -= size
-            state[start : start + size] = work.log[words : words + size]
+            for k in range(size):
+                state[start + k] = work.log[words + k]
 
 
-@compiled
+@inlined
 def remember(work: Any, state: Any, start: int, size: int) -> None:
     """Log `size` words of the state, about to change."""
-    entry, words = work.used[0], work.used[1]
+    log, used = work.log, work.used
+    entry, words, source = used[0], place(used[1]), place(start)
     work.log_at[entry], work.log_size[entry] = start, size
-    work.log[words : words + size] = state[start : start + size]
-    work.used[0], work.used[1] = entry + 1, words + size
+    for j in range(place(size)):
+        log[words + j] = state[source + j]
+    used[0], used[1] = entry + 1, used[1] + size
 
 
-@compiled
+@inlined
 def touch(work: Any, layer: Any, state: Any, m: int, dirty: int) -> int:
     """Log the sums of output pixel m before their first change; returns how many pixels are dirty."""
     if work.mark[m]:
@@ -130,7 +137,7 @@ def touch(work: Any, layer: Any, state: Any, m: int, dirty: int) -> int:
     return dirty + 1
 
 
-@compiled
+@inlined
 def change(tables: Any, work: Any, layer: Any, state: Any, index: int, code: int) -> None:
     """Give output `index` of a layer the code `code`, unless it has it."""
     place = layer[OUT] + index
@@ -144,25 +151,25 @@ def change(tables: Any, work: Any, layer: Any, state: Any, index: int, code: int
         state[place] = code
 
 
-@compiled
+@inlined
 def wrapped(x: int, bits: int) -> int:
     """`x` modulo 2**bits as two's complement."""
     half = 1 << (bits - 1)
     return ((x + half) & ((1 << bits) - 1)) - half
 
 
-@compiled
+@inlined
 def requantised(x: int, table: Any, channel: int, low: int, high: int) -> int:
     """Code of the sum `x`: shifted half to even and saturated."""
-    shift = table[1, channel]
-    x = (x + table[2, channel] + (table[3, channel] & (x >> shift))) >> shift
+    shift = table[place(1), channel]
+    x = (x + table[place(2), channel] + (table[place(3), channel] & (x >> shift))) >> shift
     return max(low, min(high, x))
 
 
-@compiled
+@inlined
 def spread(tables: Any, work: Any, layer: Any, state: Any) -> int:
     """Add what changed inputs contribute to an array layer's sums; returns how many output pixels are dirty."""
-    tensor, n, c, dirty = layer[IN_ID], layer[N], layer[C], 0
+    tensor, n, c, dirty, weights = layer[IN_ID], layer[N], layer[C], 0, tables.weights
     for entry in range(tables.tensors[tensor, 0], tables.tensors[tensor, 0] + work.count[tensor]):
         index, delta = int(work.where[entry]), work.delta[entry]
         h, w, channel = index // (layer[W] * c) + layer[TOP], index // c % layer[W] + layer[LEFT], index % c
@@ -173,28 +180,31 @@ def spread(tables: Any, work: Any, layer: Any, state: Any) -> int:
                 k = (h - oh * layer[SH]) * layer[KW] + w - ow * layer[SW]
                 start = layer[SUMS] + m * n
                 if layer[KIND] == DEPTHWISE:
-                    state[start + channel] += delta * tables.weights[layer[WEIGHTS] + k * c + channel]
+                    state[start + channel] += delta * weights[layer[WEIGHTS] + k * c + channel]
                 else:
-                    row = layer[WEIGHTS] + (k * c + channel) * n
-                    sums, weights = state[start : start + n], tables.weights[row : row + n]
-                    for j in range(n):
-                        sums[j] += delta * weights[j]
+                    sums, row = place(start), place(layer[WEIGHTS] + (k * c + channel) * n)
+                    for j in range(place(n)):
+                        state[sums + j] += delta * weights[row + j]
     return dirty
 
 
-@compiled
+@inlined
 def settle(tables: Any, work: Any, layer: Any, state: Any, m: int) -> None:
     """Requantise the sums of output pixel m."""
-    n, bits = layer[N], tables.sizes[2]
+    n, bits, table, codes = layer[N], tables.sizes[2], tables.requantise, work.codes
     work.mark[m] = 0
-    start, channel = layer[SUMS] + m * n, layer[REQUANTISE]
-    sums, codes = state[start : start + n], work.codes[:n]
-    table = tables.requantise[:, channel : channel + n]
+    sums, channel, old = place(layer[SUMS] + m * n), place(layer[REQUANTISE]), place(layer[OUT] + m * n)
     low, high = layer[LOW], layer[HIGH]
-    for j in range(n):
-        codes[j] = requantised(wrapped(int(sums[j]) + table[0, j], bits), table, j, low, high)
-    for j in range(n):
-        change(tables, work, layer, state, m * n + j, int(codes[j]))
+    differ = 0
+    for j in range(place(n)):
+        x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
+        code = requantised(x, table, channel + j, low, high)
+        codes[j] = code
+        differ |= code ^ int(state[old + j])
+    if differ:
+        for j in range(n):
+            if codes[j] != state[layer[OUT] + m * n + j]:
+                change(tables, work, layer, state, m * n + j, int(codes[j]))
 
 
 @compiled
@@ -214,7 +224,7 @@ def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
             change(tables, work, layer, state, index, requantised(x, tables.requantise, channel, low, high))
 
 
-@compiled
+@inlined
 def pool(tables: Any, work: Any, layer: Any, state: Any, index: int) -> None:
     """Recompute the windows that hold input `index`."""
     c = layer[C]
@@ -243,8 +253,7 @@ def strike(
     """
     rows, cols, n = tables.sizes[0], tables.sizes[1], layer[N]
     tiles = (layer[M] + rows - 1) // rows * layer[TILES_N]
-    fan = max(rows, cols)
-    pairs = np.empty((max(1, (end - begin + (len(faults) - stuck) * tiles) * fan), 4), np.int64)
+    pairs = work.pairs
     hit = linked = 0
     for i in range(begin, end):
         fault = faults[i]
@@ -283,7 +292,7 @@ def strike(
     return dirty, voted
 
 
-@compiled
+@inlined
 def reach(
     tables: Any, work: Any, layer: Any, fault: Any, i: int, tile: int, start: int, stop: int, pairs: Any, linked: int, hit: int
 ) -> tuple[int, int]:

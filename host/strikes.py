@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hardpoint.host.jit import compiled
+from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
     CARRY, COLUMN, DRAIN, IN, KH, KW, LEFT, OPERAND, OW, SH, SIGNED, SW, TOP, TRANSPOSED, WRAPS, C, H, K, W,
 )  # fmt: skip
@@ -20,7 +20,7 @@ OVERHANG = 3
 PL, PH, CY, V, LO, HI, TAPS = 0, 1, 4, 5, 8, 9, 12
 
 
-@compiled
+@inlined
 def operand(state: Any, layer: Any, m: int, k: int) -> int:
     """Code of the GEMM's left operand (m, k) of an image with `state`; 0 in the padding."""
     line = layer[KW] * layer[C]
@@ -32,7 +32,7 @@ def operand(state: Any, layer: Any, m: int, k: int) -> int:
     return int(state[layer[IN] + (h * layer[W] + w) * layer[C] + rest % layer[C]])
 
 
-@compiled
+@inlined
 def dot(state: Any, layer: Any, weights: Any, m: int, n: int, start: int, stop: int) -> int:
     """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row."""
     line = layer[KW] * layer[C]
@@ -47,15 +47,14 @@ def dot(state: Any, layer: Any, weights: Any, m: int, n: int, start: int, stop: 
             low = max(start - kh * line, inside)
             high = min(stop - kh * line, outside)
             if low < high:
-                source = layer[IN] + ((top + kh) * layer[W] + left) * layer[C]
-                a = state[source + low : source + high]
-                w = weights[column + kh * line + low : column + kh * line + high]
-                for i in range(high - low):
-                    total += int(a[i]) * int(w[i])
+                a = place(layer[IN] + ((top + kh) * layer[W] + left) * layer[C] + low)
+                w = place(column + kh * line + low)
+                for i in range(place(high - low)):
+                    total += int(state[a + i]) * int(weights[w + i])
     return total
 
 
-@compiled
+@inlined
 def decoded(code: int, bits: int, signed: int) -> int:
     """Value of the low `bits` of `code`."""
     code &= (1 << bits) - 1
@@ -64,7 +63,7 @@ def decoded(code: int, bits: int, signed: int) -> int:
     return code
 
 
-@compiled
+@inlined
 def low_product(a: int, w: int, act_bits: int, wgt_bits: int, column: int, signed: int) -> int:
     """PL: the partial products of columns below `column` and the constant's share of them."""
     constant = -(1 << (act_bits + wgt_bits - 1)) + (1 << (wgt_bits - 1)) + (signed << (act_bits - 1))
@@ -79,19 +78,19 @@ def low_product(a: int, w: int, act_bits: int, wgt_bits: int, column: int, signe
     return low
 
 
-@compiled
+@inlined
 def majority(a: int, b: int, c: int) -> int:
     """Bitwise majority."""
     return (a & b) | (a & c) | (b & c)
 
 
-@compiled
+@inlined
 def tapped(value: int, masks: Any, row: int) -> int:
     """`value` as struck by row `row` of a mask table."""
     return ((value ^ masks[row, 0]) & ~masks[row, 1]) | masks[row, 2]
 
 
-@compiled
+@inlined
 def strike(masks: Any, row: int, mask: int, effect: int) -> None:
     """Add a fault to a mask table: a flip (two cancel), stuck at 0, stuck at 1 (which wins)."""
     if effect == 0:
@@ -343,7 +342,7 @@ def drain(
     return value, voted
 
 
-@compiled
+@inlined
 def shifted(lanes: Any, sender: int, receiver: int) -> int:
     """Three lanes from column `sender` on, as taken by a register that has three from `receiver` on."""
     voted = majority(lanes[0], lanes[1], lanes[2])
