@@ -19,6 +19,7 @@ from hardpoint.program import LIMITS, Limits
 __all__ = ["FLAGS", "ap_types", "build", "sources"]
 
 FLAGS = ("-std=c++11", "-O2", "-DHARDPOINT_PLAIN", "-fPIC", "-shared", "-Wno-unknown-pragmas")
+CORE_UNITS = ("core.cpp", "core_library.cpp", "faults.cpp")
 
 
 def ap_types() -> Path:
@@ -37,9 +38,14 @@ def sources(array: Array, limits: Limits = LIMITS) -> dict[str, str]:
     return {**cpp_sources(), **sim, **generated}
 
 
-def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS) -> Path:
-    """Compile core and shell for `array` into `folder`; returns the library, from an earlier build where nothing changed."""
+def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS, *, shell: bool = True) -> Path:
+    """Compile the accelerator of `array` into `folder`; returns the library, an earlier one where nothing changed.
+
+    Without `shell` the library holds the core alone, enough for `hardpoint.host.compiled.CompiledCore`.
+    """
     files = sources(array, limits)
+    units = sorted(key for key in files if key.endswith(".cpp") and (shell or key in CORE_UNITS))
+    files["all.cpp"] = "".join(f'#include "{unit}"\n' for unit in units)  # one unit compiles twice as fast as many
     name = digest(*(part for key in sorted(files) for part in (key, files[key])), " ".join(FLAGS))
     library = Path(folder) / f"csim-{name}.so"
     if library.exists():
@@ -50,8 +56,7 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS)
     with tempfile.TemporaryDirectory() as work, atomic_path(library) as part:
         for key, text in files.items():
             (Path(work) / key).write_text(text, encoding="utf-8")
-        units = sorted(key for key in files if key.endswith(".cpp"))
-        command = [compiler, *FLAGS, "-isystem", str(ap_types()), "-I.", *units, "-o", str(part)]
+        command = [compiler, *FLAGS, "-isystem", str(ap_types()), "-I.", "all.cpp", "-o", str(part)]
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
             raise RuntimeError(f"g++ refused the core:\n{done.stderr}")

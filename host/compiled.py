@@ -11,12 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
+from hardpoint.faults import FAULT
 from hardpoint.host.device import DeviceError, Timeout
 from hardpoint.registers import CONTROL, DONE
 
-__all__ = ["CompiledDevice", "Memory"]
+__all__ = ["CompiledCore", "CompiledDevice", "Memory"]
 
 PAGE = 4096
+_POINTER = ctypes.c_void_p
 BASE = 0x1000_0000
 """Physical address of the memory: not zero, so that a pointer that nobody wrote shows."""
 
@@ -55,13 +57,15 @@ class CompiledDevice:
     """
 
     def __init__(self, library: str | os.PathLike[str], memory_bytes: int = 64 << 20) -> None:
-        path = Path(library).resolve()
-        try:
-            self._library = ctypes.CDLL(str(path))
-        except OSError as error:
-            raise InputError(f"cannot load the compiled accelerator {path}: {error}") from None
-        self.name = path.stem
-        self._calls()
+        self._library = _library(
+            library,
+            ("hp_open", _POINTER, []),
+            ("hp_close", None, [_POINTER]),
+            ("hp_attach", None, [_POINTER, _POINTER, ctypes.c_uint64, ctypes.c_uint64]),
+            ("hp_read", ctypes.c_uint32, [_POINTER, ctypes.c_uint32]),
+            ("hp_write", None, [_POINTER, ctypes.c_uint32, ctypes.c_uint32]),
+        )
+        self.name = Path(library).stem
         self.memory: NDArray[np.uint8] = np.zeros(memory_bytes, np.uint8)
         self._free = [(0, memory_bytes)]
         self._handle: int | None = None
@@ -115,39 +119,48 @@ class CompiledDevice:
             self._library.hp_close(self._handle)
             self._handle = None
 
-    def gemm(self, a: Any, w: Any, signed: bool, faults: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The core alone on one stream of tiles: a (tiles, K, rows), w (tiles, K, cols), `faults` of dtype FAULT.
-
-        Returns sums (tiles, rows, cols) and what was counted: cycles, disagreeing votes.
-        """
-        a, w = np.ascontiguousarray(a, np.int32), np.ascontiguousarray(w, np.int32)
-        faults = np.ascontiguousarray(faults)
-        out = np.zeros((a.shape[0], a.shape[2], w.shape[2]), np.int64)
-        counted = np.zeros(16, np.int64)
-        pointers = [x.ctypes.data_as(ctypes.c_void_p) for x in (a, w, faults, out, counted)]
-        code = self._library.hp_gemm(
-            self._handle, pointers[0], pointers[1], a.shape[0], a.shape[1], int(signed), pointers[2], len(faults), *pointers[3:]
-        )
-        if code:
-            raise DeviceError(f"{self.name}: the core failed with code {code}")
-        return out, counted
-
-    def _calls(self) -> None:
-        pointer, word, wide, long = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64, ctypes.c_long
-        for name, result, arguments in (
-            ("hp_open", pointer, []),
-            ("hp_close", None, [pointer]),
-            ("hp_attach", None, [pointer, pointer, wide, wide]),
-            ("hp_read", word, [pointer, word]),
-            ("hp_write", None, [pointer, word, word]),
-            ("hp_gemm", long, [pointer, pointer, pointer, long, long, ctypes.c_int, pointer, long, pointer, pointer]),
-        ):
-            try:
-                call = getattr(self._library, name)
-            except AttributeError:
-                raise InputError(f"{self.name} is no compiled accelerator: it has no {name}") from None
-            call.restype, call.argtypes = result, arguments
-
     def _open(self) -> None:
         self._handle = self._library.hp_open()
         self._library.hp_attach(self._handle, self.memory.ctypes.data_as(ctypes.c_void_p), BASE, len(self.memory))
+
+
+class CompiledCore:
+    """The core of a simulation library without its shell: streams of tiles, for comparisons of the array alone."""
+
+    def __init__(self, library: str | os.PathLike[str]) -> None:
+        long, pointer = ctypes.c_long, _POINTER
+        self._library = _library(
+            library, ("hp_gemm", long, [pointer, pointer, pointer, long, long, ctypes.c_int, pointer, long, pointer, pointer])
+        )
+        self.name = Path(library).stem
+
+    def gemm(self, a: Any, w: Any, signed: bool, faults: NDArray[Any] | None = None) -> tuple[NDArray[np.int64], int, int]:
+        """Sums (tiles, rows, cols) of one stream of tiles, the cycles it took, and how many votes disagreed.
+
+        `a` (tiles, K, rows) and `w` (tiles, K, cols) are operand codes, `faults` records of dtype FAULT whose image
+        and layer are ignored.
+        """
+        a, w = np.ascontiguousarray(a, np.int32), np.ascontiguousarray(w, np.int32)
+        faults = np.zeros(0, FAULT) if faults is None else np.ascontiguousarray(faults, FAULT)
+        out = np.zeros((a.shape[0], a.shape[2], w.shape[2]), np.int64)
+        counted = np.zeros(2, np.int64)
+        at = [x.ctypes.data_as(_POINTER) for x in (a, w, faults, out, counted)]
+        code = self._library.hp_gemm(None, at[0], at[1], a.shape[0], a.shape[1], int(signed), at[2], len(faults), *at[3:])
+        if code:
+            raise DeviceError(f"{self.name}: the core failed with code {code}")
+        return out, int(counted[0]), int(counted[1])
+
+
+def _library(path: str | os.PathLike[str], *calls: tuple[str, Any, list[Any]]) -> ctypes.CDLL:
+    """A shared library whose functions have these results and arguments."""
+    try:
+        library = ctypes.CDLL(str(Path(path).resolve()))
+    except OSError as error:
+        raise InputError(f"cannot load the compiled accelerator {path}: {error}") from None
+    for name, result, arguments in calls:
+        try:
+            call = getattr(library, name)
+        except AttributeError:
+            raise InputError(f"{path} is no compiled accelerator: it has no {name}") from None
+        call.restype, call.argtypes = result, arguments
+    return library

@@ -1,0 +1,183 @@
+"""The C++ core: its sources, and its equality with the literal model while anything strikes."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import literal
+import numpy as np
+import pytest
+
+from hardpoint.array import Array, Guard
+from hardpoint.errors import InputError
+from hardpoint.faults import FAULT, OVERHANG, PERMANENT, SITES
+from hardpoint.hls import compile as csim
+from hardpoint.hls.emit import cpp_sources
+from hardpoint.host.compiled import CompiledCore
+
+BUILD = Path(__file__).resolve().parents[1] / "build" / "devices"
+ARRAYS = {
+    "none": Array(3, 2),
+    "columns and lanes": Array(3, 4, (Guard(), Guard(12, True, True), Guard(10)), (0, 1, 2, 1)),
+    "full TMR": Array(2, 3, (Guard(0, True, True),), act_bits=5, wgt_bits=4, acc_bits=12),
+    "per PE": Array(4, 2, (Guard(14, drain=True), Guard(22), Guard(23, operand=True)), ((0, 1), (1, 2), (2, 0), (0, 0))),
+    "widest": Array(2, 2, (Guard(31), Guard(15, True, False)), (0, 1), acc_bits=32),
+}
+
+
+@pytest.fixture(params=ARRAYS)
+def array(request: pytest.FixtureRequest) -> Array:
+    return ARRAYS[request.param]
+
+
+def operands(rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool) -> tuple[np.ndarray, np.ndarray]:
+    m, n = array.act_bits, array.wgt_bits
+    low, high = (-(1 << (m - 1)), 1 << (m - 1)) if signed else (0, 1 << m)
+    return rng.integers(low, high, (tiles, k, array.rows)), rng.integers(-(1 << (n - 1)), 1 << (n - 1), (tiles, k, array.cols))
+
+
+def test_equals_the_literal_model_with_any_faults(array: Array) -> None:
+    core, rng = CompiledCore(csim.build(array, BUILD, shell=False)), np.random.default_rng(7)
+    for i in range(24):
+        tiles, k, signed = int(rng.integers(1, 4)), int(rng.integers(1, 7)), bool(i % 2)
+        a, w = operands(rng, array, tiles, k, signed)
+        faults = literal.random_faults(rng, array, tiles, k, int(rng.integers(1, 60)))
+        assert np.array_equal(core.gemm(a, w, signed, faults)[0], literal.run(array, a, w, signed, faults)), (tiles, k, signed)
+
+
+def test_computes_products_without_faults(array: Array) -> None:
+    core, rng = CompiledCore(csim.build(array, BUILD, shell=False)), np.random.default_rng(3)
+    for signed in (False, True):
+        a, w = operands(rng, array, 5, 9, signed)
+        sums = np.einsum("tkr,tkc->trc", a, w)
+        half = 1 << (array.acc_bits - 1)
+        out, cycles, votes = core.gemm(a, w, signed)
+        assert np.array_equal(out, (sums + half) % (2 * half) - half)
+        assert cycles == 4 * 9 + 9 + array.rows
+        assert votes == 0
+
+
+def test_machine_words_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library takes machine words for `ap_uint`; compiled with `ap_uint` it is the same function."""
+    array, rng = ARRAYS["columns and lanes"], np.random.default_rng(11)
+    plain = CompiledCore(csim.build(array, BUILD, shell=False))
+    monkeypatch.setattr(csim, "FLAGS", tuple(flag for flag in csim.FLAGS if flag != "-DHARDPOINT_PLAIN"))
+    exact = CompiledCore(csim.build(array, BUILD, shell=False))
+    assert plain.name != exact.name
+    for i in range(10):
+        a, w = operands(rng, array, 3, 5, bool(i % 2))
+        faults = literal.random_faults(rng, array, 3, 5, 50)
+        assert np.array_equal(plain.gemm(a, w, bool(i % 2), faults)[0], exact.gemm(a, w, bool(i % 2), faults)[0])
+
+
+def test_a_vote_that_disagrees_is_counted() -> None:
+    array = Array(2, 2, (Guard(12),))
+    core = CompiledCore(csim.build(array, BUILD, shell=False))
+    a, w = np.full((1, 5, 2), 3), np.full((1, 5, 2), 5)
+    fault = np.zeros(1, FAULT)
+    fault["step"], fault["site"], fault["copy"], fault["bit"] = 2, SITES.index("acc"), 1, 20
+    out, _, votes = core.gemm(a, w, False, fault)
+    assert out.tolist() == [[[75, 75], [75, 75]]]  # outvoted
+    assert votes == 1
+    fault["effect"], fault["end_step"] = 2, PERMANENT[3]
+    fault["end_tile"] = PERMANENT[2]
+    assert core.gemm(a, w, False, fault)[2] == 3  # stuck from step 2 on: seen in steps 3 and 4 and at the hand-over
+
+
+def test_the_low_part_of_pl_is_struck_above_the_guard_column() -> None:
+    array = Array(1, 1, (Guard(6),))
+    core = CompiledCore(csim.build(array, BUILD, shell=False))
+    fault = np.zeros(1, FAULT)
+    fault["site"], fault["copy"], fault["bit"] = SITES.index("mul"), OVERHANG, 6
+    out = core.gemm(np.full((1, 1, 1), 7), np.full((1, 1, 1), 9), False, fault)[0]
+    assert out.ravel() == [63 + 64]
+
+
+def test_sources_are_clean_c_plus_plus_11(tmp_path: Path) -> None:
+    for name, text in csim.sources(ARRAYS["columns and lanes"]).items():
+        (tmp_path / name).write_text(text)
+    flags = ["-std=c++11", "-Wall", "-Wextra", "-pedantic", "-Wno-unknown-pragmas", "-fsyntax-only", "-I.", "-isystem", csim.ap_types()]
+    units = sorted(name for name in cpp_sources() if name.endswith(".cpp"))
+    done = subprocess.run(["g++", *flags, *units], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+FORBIDDEN = {
+    "heap": r"\bnew\b|\bdelete\b|\bmalloc\b|\bfree\s*\(",
+    "virtual functions": r"\bvirtual\b|\bdynamic_cast\b|\btypeid\b",
+    "exceptions": r"\btry\b|\bcatch\b|\bthrow\b",
+    "std": r"\bstd::|#include <(?!ap_int\.h|hls_stream\.h)",
+    "loops without a bound": r"\bwhile\s*\(|\bdo\s*\{|\bfor\s*\(\s*;\s*;|\bgoto\b",
+    "streams without a name": r"hls::stream<[^;&]*>\s+\w+\s*;",
+    "state between calls": r"^\s+static (?!constexpr)[^(]*;",
+}
+
+
+def code_only(text: str) -> str:
+    """C++ without comments and strings."""
+    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"', lambda found: '""' if found[0][0] == '"' else "", text, flags=re.S)
+
+
+def constructs(text: str) -> list[str]:
+    """What HLS tools cannot take, by name."""
+    return [name for name, pattern in FORBIDDEN.items() if re.search(pattern, code_only(text), re.M)]
+
+
+@pytest.mark.parametrize("name", sorted(cpp_sources()))
+def test_sources_hold_nothing_that_hls_tools_refuse(name: str) -> None:
+    assert constructs(cpp_sources()[name]) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("int *p = new int[4];", "heap"),
+        ("struct A { virtual int f(); };", "virtual functions"),
+        ("throw 1;", "exceptions"),
+        ("#include <vector>\n", "std"),
+        ("while (busy) {}", "loops without a bound"),
+        ("for (;;) {}", "loops without a bound"),
+        ("hls::stream<int> data;", "streams without a name"),
+        ("void f() {\n    static int calls;\n}", "state between calls"),
+    ],
+)
+def test_the_check_finds_what_it_looks_for(text: str, found: str) -> None:
+    assert constructs(text) == [found]
+    assert constructs(f"// {text}".replace("\n", " ")) == []
+
+
+def recursive(source: str, folder: Path) -> set[str]:
+    """Functions of `source` that lie on a cycle of the compiler's call graph."""
+    (folder / "unit.cpp").write_text(source)
+    flags = ["-std=c++11", "-w", "-fcallgraph-info", "-I.", "-isystem", csim.ap_types()]
+    subprocess.run(["g++", *flags, "-c", "unit.cpp"], cwd=folder, check=True, timeout=120)
+    calls: dict[str, set[str]] = {}
+    for caller, called in re.findall(r'sourcename: "([^"]+)" targetname: "([^"]+)"', (folder / "unit.ci").read_text()):
+        calls.setdefault(caller, set()).add(called)
+
+    def reached(start: str) -> set[str]:
+        seen: set[str] = set()
+        todo = [start]
+        while todo:
+            new = calls.get(todo.pop(), set()) - seen
+            seen |= new
+            todo.extend(new)
+        return seen
+
+    return {name for name in calls if name in reached(name)}
+
+
+def test_no_function_calls_itself(tmp_path: Path) -> None:
+    files = csim.sources(ARRAYS["columns and lanes"])
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    units = "".join(f'#include "{name}"\n' for name in sorted(cpp_sources()) if name.endswith(".cpp"))
+    assert recursive(units, tmp_path) == set()
+    assert recursive("int f(int); int g(int x) { return f(x); } int f(int x) { return x ? g(x - 1) : 0; }", tmp_path) == {"_Z1fi", "_Z1gi"}
+
+
+def test_an_array_that_cpp_does_not_know_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="output-stationary with guarded columns"):
+        csim.build(Array(2, 2, (Guard(12, kind="rpr"),)), tmp_path)
