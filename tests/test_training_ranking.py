@@ -1,0 +1,161 @@
+"""Rankings and the injections that judge them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from hardpoint.errors import InputError
+from hardpoint.fixed import Fixed, wrap
+from hardpoint.layers import Add, Conv, Dense, MaxPool, requantise
+from hardpoint.network import Network
+from hardpoint.ranking import Ranking
+from hardpoint.training.injection import inject
+from hardpoint.training.ranking import METHODS, bit_effects, rank
+
+BITS = 14
+RNG = np.random.default_rng(5)
+
+
+def small() -> Network:
+    """A network with every way in which a struck code travels on: convolution, pool, residual sum, depthwise, dense."""
+    w, act = Fixed(5, 4, True), Fixed(5, 3, False)
+
+    def weights(*shape: int) -> np.ndarray:
+        return RNG.integers(-15, 16, shape)
+
+    return Network(
+        (5, 5, 2),
+        Fixed(4, 4, False),
+        (
+            Conv("a", "input", weights(3, 3, 2, 3), weights(3), 4, act, w, relu=True),
+            Conv("b", "a", weights(3, 3, 3, 1), weights(3), 4, act, w, pad=(1, 1, 1, 1), relu=True, depthwise=True),
+            Add("s", ("a", "b"), (0, 0), 1, act, relu=True),
+            MaxPool("p", "s", (2, 2), (1, 1)),
+            Dense("d", "p", weights(12, 4), weights(4), 4, Fixed(6, 2, True), w),
+        ),
+    )
+
+
+def literal(network: Network, x: np.ndarray, layer: int, neuron: int, step: int, column: int) -> np.ndarray:
+    """Outputs of one image with the flip played step by step in plain integers."""
+    values = {"input": x[None].astype(np.int64)}
+    for part in network.layers:
+        if isinstance(part, Add):
+            values[part.name] = part(*(values[n] for n in part.inputs))
+            continue
+        values[part.name] = part(values[part.inputs[0]], network.formats[part.inputs[0]].magnitude)
+        if part is network.gemms[layer]:
+            m, n = divmod(neuron, part.channels)
+            patches = part.patches(values[part.inputs[0]])[0]
+            operands = patches[m, :, n] if patches.ndim == 3 else patches[m]
+            acc = int(part.bias[n])
+            for k, (a, w) in enumerate(zip(operands.tolist(), part.matrix()[:, n].tolist(), strict=True)):
+                acc = int(wrap(acc + a * w, BITS))
+                if k == step:
+                    acc = int(wrap((acc & ((1 << BITS) - 1)) ^ (1 << column), BITS))
+            values[part.name].reshape(-1)[neuron] = requantise(np.int64(acc), part.shift[n], part.out, part.relu)
+    return values[network.layers[-1].name].reshape(-1)
+
+
+def test_injection_equals_playing_every_step() -> None:
+    network = small()
+    x = RNG.integers(0, 16, (20, 5, 5, 2))
+    golden = network(x)
+    result = inject(network, x, 600, seed=3, bits=BITS)
+    for layer, neuron, image, step, column, critical in zip(
+        result.layer, result.neuron, result.image, result.step, result.column, result.critical, strict=True
+    ):
+        outputs = literal(network, x[image], int(layer), int(neuron), int(step), int(column))
+        assert critical == (outputs.argmax() != golden[image].argmax())
+    assert 0 < result.critical.sum() < len(result)
+    assert set(result.layer.tolist()) == {0, 1, 2}
+
+
+def test_injection_strikes_in_proportion_to_macs_and_repeats_with_its_seed() -> None:
+    network = small()
+    x = RNG.integers(0, 16, (4, 5, 5, 2))
+    first, again, other = (inject(network, x, 4000, seed=s, bits=BITS) for s in (1, 1, 2))
+    assert np.array_equal(first.critical, again.critical)
+    assert not np.array_equal(first.neuron, other.neuron)
+    macs = np.array([network.gemm(i).macs for i in range(3)])
+    assert np.abs(np.bincount(first.layer) / 4000 - macs / macs.sum()).max() < 0.03
+    with pytest.raises(InputError, match=r"its sums need 1[0-9] bits, the accumulator has 9"):
+        inject(network, x, 10, bits=9)
+
+
+def test_bit_effects_equal_flipping_the_finished_sum() -> None:
+    network = small()
+    x = RNG.integers(0, 16, (6, 5, 5, 2))
+    trace = network.trace(x)
+    for layer, table in zip(network.gemms, bit_effects(network, x, BITS), strict=True):
+        acc = layer.accumulate(trace[layer.input], 15)
+        for column in range(BITS):
+            flipped = wrap((acc & ((1 << BITS) - 1)) ^ (1 << column), BITS)
+            change = np.abs(requantise(flipped, layer.shift, layer.out, layer.relu) - trace[layer.name])
+            assert table[column].tolist() == [(change != 0).mean(), change.mean()]
+        assert (np.diff(table[:, 0]) >= -0.35).all()
+
+
+@pytest.fixture(scope="module")
+def converted() -> tuple[Any, Any, Any]:
+    from hardpoint.hls.frontend import conversion
+    from hardpoint.training.data import digits
+    from hardpoint.training.models import architecture
+    from hardpoint.training.train import Recipe, train
+
+    data = digits()
+    model = train(architecture("digits-cnn", data.shape, 10), data, recipe=Recipe(8, 2), q_scale=6).model
+    return data, model, conversion(model, data.format)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_scores_every_neuron(method: str, converted: Any, tmp_path: Path) -> None:
+    data, model, conversion = converted
+    network = conversion.network
+    ranking = rank(
+        method, network, data.train.x[:200], model=model, keras_layers=conversion.keras_layers, trials=3000, data="digits"
+    )
+    assert [s.shape for s in ranking.neurons] == [network.shapes[layer.name] for layer in network.gemms]
+    assert all(score.min() >= 0 for score in ranking.neurons)
+    ranking.save(tmp_path / "r.npz")
+    assert Ranking.load(tmp_path / "r.npz").digest == ranking.digest
+    assert ranking.provenance["images"] == 200
+
+
+def test_gradients_agree_with_finite_differences_of_the_network(converted: Any) -> None:
+    """The logits are linear in conv2's pooled maxima: a gradient says which of two codes moves the decision more."""
+    data, model, conversion = converted
+    network = conversion.network
+    x = data.test.x[:200]
+    scores = rank("gradient", network, x, model=model, keras_layers=conversion.keras_layers, exposure=False).neurons
+    hit = inject(network, x, 40_000, bits=24)
+    critical = hit.vulnerability(network)
+    top = np.argsort(-scores[1].ravel())
+    half = len(top) // 2
+    assert critical[1].ravel()[top[:half]].sum() > 1.3 * critical[1].ravel()[top[half:]].sum()
+
+
+def test_better_than_random_by_a_factor_of_three(converted: Any) -> None:
+    data, model, conversion = converted
+    network = conversion.network
+    hit = inject(network, data.test.x, 60_000, seed=2)
+    share = {}
+    for method in ("second-order", "random"):
+        ranking = rank(method, network, data.train.x[:300], model=model, keras_layers=conversion.keras_layers)
+        masks = ranking.important(0.1, "global")
+        vulnerable = hit.vulnerability(network)
+        share[method] = sum(float(v[m].sum()) for v, m in zip(vulnerable, masks, strict=True)) / hit.critical.sum()
+    assert share["second-order"] > 3 * share["random"]
+
+
+def test_rankings_that_cannot_be_made() -> None:
+    network = small()
+    x = RNG.integers(0, 16, (4, 5, 5, 2))
+    with pytest.raises(InputError, match="no ranking method 'gradiant'; methods are gradient"):
+        rank("gradiant", network, x)
+    with pytest.raises(InputError, match="ranking by taylor needs the QKeras model"):
+        rank("taylor", network, x)
+    with pytest.raises(InputError, match="at least one"):
+        rank("random", network, x[:0])
