@@ -149,7 +149,7 @@ def test_the_check_finds_what_it_looks_for(text: str, found: str) -> None:
 
 
 def recursive(source: str, folder: Path) -> set[str]:
-    """Functions of `source` that lie on a cycle of the compiler's call graph."""
+    """Functions of ours in `source` that lie on a cycle of the compiler's call graph."""
     (folder / "unit.cpp").write_text(source)
     flags = ["-std=c++11", "-w", "-fcallgraph-info", "-I.", "-isystem", csim.ap_types()]
     subprocess.run(["g++", *flags, "-c", "unit.cpp"], cwd=folder, check=True, timeout=120)
@@ -166,7 +166,8 @@ def recursive(source: str, folder: Path) -> set[str]:
             todo.extend(new)
         return seen
 
-    return {name for name in calls if name in reached(name)}
+    ours = {name for name in calls if re.search(r"N9hardpoint|_GLOBAL__N_1|hardpoint_\w+$", name)}
+    return {name for name in ours if name in reached(name)}
 
 
 def test_no_function_calls_itself(tmp_path: Path) -> None:
@@ -175,7 +176,8 @@ def test_no_function_calls_itself(tmp_path: Path) -> None:
         (tmp_path / name).write_text(text)
     units = "".join(f'#include "{name}"\n' for name in sorted(cpp_sources()) if name.endswith(".cpp"))
     assert recursive(units, tmp_path) == set()
-    assert recursive("int f(int); int g(int x) { return f(x); } int f(int x) { return x ? g(x - 1) : 0; }", tmp_path) == {"_Z1fi", "_Z1gi"}
+    loop = "namespace hardpoint { int f(int); int g(int x) { return f(x); } int f(int x) { return x ? g(x - 1) : 0; } }"
+    assert recursive(loop, tmp_path) == {"_ZN9hardpoint1fEi", "_ZN9hardpoint1gEi"}
 
 
 def test_an_array_that_cpp_does_not_know_is_refused(tmp_path: Path) -> None:
