@@ -50,12 +50,12 @@ def literal(network: Network, x: np.ndarray, layer: int, neuron: int, step: int,
             m, n = divmod(neuron, part.channels)
             patches = part.patches(values[part.inputs[0]])[0]
             operands = patches[m, :, n] if patches.ndim == 3 else patches[m]
-            acc = int(part.bias[n])
+            acc = 0  # the bias is added behind the array
             for k, (a, w) in enumerate(zip(operands.tolist(), part.matrix()[:, n].tolist(), strict=True)):
                 acc = int(wrap(acc + a * w, BITS))
                 if k == step:
                     acc = int(wrap((acc & ((1 << BITS) - 1)) ^ (1 << column), BITS))
-            values[part.name].reshape(-1)[neuron] = requantise(np.int64(acc), part.shift[n], part.out, part.relu)
+            values[part.name].reshape(-1)[neuron] = requantise(wrap(acc + part.bias[n], BITS), part.shift[n], part.out, part.relu)
     return values[network.layers[-1].name].reshape(-1)
 
 
@@ -90,10 +90,10 @@ def test_bit_effects_equal_flipping_the_finished_sum() -> None:
     x = RNG.integers(0, 16, (6, 5, 5, 2))
     trace = network.trace(x)
     for layer, table in zip(network.gemms, bit_effects(network, x, BITS), strict=True):
-        acc = layer.accumulate(trace[layer.input], 15)
+        acc = layer.accumulate(trace[layer.input], 15) - layer.bias
         for column in range(BITS):
             flipped = wrap((acc & ((1 << BITS) - 1)) ^ (1 << column), BITS)
-            change = np.abs(requantise(flipped, layer.shift, layer.out, layer.relu) - trace[layer.name])
+            change = np.abs(requantise(wrap(flipped + layer.bias, BITS), layer.shift, layer.out, layer.relu) - trace[layer.name])
             assert table[column].tolist() == [(change != 0).mean(), change.mean()]
         assert (np.diff(table[:, 0]) >= -0.35).all()
 

@@ -81,7 +81,9 @@ def inject(
         code = after[before != after]
         for start in range(0, len(changed), batch):
             part = changed[start : start + batch]
-            critical[part] = _critical(network, index, golden, position[part], neuron[part], code[start : start + batch])
+            critical[part] = _critical(
+                network, index, golden, position[part], neuron[part], code[start : start + batch]
+            )
     return Injections(layer, neuron, image, step, column, critical)
 
 
@@ -100,7 +102,7 @@ def _struck(
     m, n = np.divmod(neuron, layer.channels)
     source = golden[layer.input]
     sums = layer.accumulate(source, network.formats[layer.input].magnitude).reshape(len(source), -1, layer.channels)
-    total = sums[image, m, n]
+    total = sums[image, m, n]  # with the bias, which is added behind the array: partial sums have none
     partial = np.empty(len(image), np.int64)
     matrix = layer.matrix()
     for each in np.unique(image):  # patches of one image at a time: im2col of all would not fit
@@ -109,7 +111,7 @@ def _struck(
         depthwise = isinstance(layer, Conv) and layer.depthwise
         operands = patches[m[rows], :, n[rows]] if depthwise else patches[m[rows]]
         done = np.arange(operands.shape[1])[None] <= step[rows, None]
-        partial[rows] = layer.bias[n[rows]] + (operands * matrix.T[n[rows]] * done).sum(axis=1)
+        partial[rows] = (operands * matrix.T[n[rows]] * done).sum(axis=1)
     change = np.where((partial >> column) & 1, -1, 1) << column
     shift = layer.shift[n]
     before = requantise(total, shift, layer.out, layer.relu)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
+from hardpoint.fixed import wrap
 from hardpoint.layers import requantise
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
@@ -131,16 +132,16 @@ def bit_effects(network: Network, x: NDArray[Any], bits: int = 24) -> list[NDArr
     effects = []
     trace = network.trace(x)
     for layer in network.gemms:
-        acc = layer.accumulate(trace[layer.input], network.formats[layer.input].magnitude)
+        acc = (
+            layer.accumulate(trace[layer.input], network.formats[layer.input].magnitude) - layer.bias
+        )  # which is added behind the array
         if network.accumulator_bits(layer) > bits:
             raise InputError(
                 f"layer {layer.name}: its sums need {network.accumulator_bits(layer)} bits, the accumulator has {bits}"
             )
         table = np.zeros((bits, 2))
         for column in range(bits):
-            flipped = acc + np.where((acc >> column) & 1, -1, 1) * (1 << column)
-            if column == bits - 1:  # the sign: a flip moves by half the range, within two's complement
-                flipped = acc + np.where(acc < 0, 1, -1) * (1 << column)
+            flipped = wrap(acc + np.where((acc >> column) & 1, -1, 1) * (1 << column) + layer.bias, bits)
             change = np.abs(requantise(flipped, layer.shift, layer.out, layer.relu) - trace[layer.name])
             table[column] = (change != 0).mean(), change.mean()
         effects.append(table)
