@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FAULT, FaultList
+from hardpoint.faults import FaultList
 from hardpoint.host.forward import golden_states
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
@@ -47,6 +47,9 @@ class Emulator:
         self._work, self._reserved = Work.of(self.program), (0, 0)
         self._images: Codes | None = None  # whose clean states are kept
         self._states: list[NDArray[np.int32]] = []
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Emulator, (self.network, self.array, self.batch, self.keep)  # what is kept is no part of the value
 
     def run(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Codes:
         """Output codes (images, outputs) of inferences `first`, `first` + 1, ... on codes `x` while `faults` strike."""

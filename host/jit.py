@@ -15,7 +15,7 @@ __all__ = ["COMPILED", "compiled", "inlined", "place"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 try:
-    import numba  # type: ignore[import-untyped]
+    import numba
 except ImportError:  # on a board, or in a small environment
     numba = None
 
@@ -31,7 +31,7 @@ place: Any = int if numba is None else np.uint64
 
 def inlined(kernel: F) -> F:
     """As `compiled`, for small kernels: their callers take them in, so that no table is passed on the stack."""
-    return kernel if numba is None else numba.njit(**OPTIONS, forceinline=True)(kernel)  # type: ignore[no-any-return]
+    return kernel if numba is None else numba.njit(**OPTIONS, forceinline=True)(kernel)
 
 
 def compiled(kernel: F) -> F:

@@ -8,8 +8,41 @@ import numpy as np
 
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
-    ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, GEMM, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, MAXPOOL,
-    OH, OUT, OUT_ID, OW, REQUANTISE, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
+    ADD,
+    ALIGN,
+    ALIGN2,
+    AVGPOOL,
+    DEPTHWISE,
+    HIGH,
+    IN,
+    IN2,
+    IN2_ID,
+    IN_ID,
+    INDEX,
+    KH,
+    KIND,
+    KW,
+    LEFT,
+    LOW,
+    MAXPOOL,
+    OH,
+    OUT,
+    OUT_ID,
+    OW,
+    REQUANTISE,
+    SH,
+    SUMS,
+    SW,
+    TILES_N,
+    TOP,
+    WEIGHTS,
+    C,
+    H,
+    K,
+    M,
+    N,
+    Program,
+    W,
 )  # fmt: skip
 from hardpoint.host.strikes import ACT, DRAINS, FOREVER, WGT, struck_sum
 
@@ -215,7 +248,7 @@ def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
         tensor = layer[IN2_ID] if side else layer[IN_ID]
         for entry in range(tables.tensors[tensor, 0], tables.tensors[tensor, 0] + work.count[tensor]):
             index = int(work.where[entry])
-            if kind == MAXPOOL or kind == AVGPOOL:
+            if kind in (MAXPOOL, AVGPOOL):
                 pool(tables, work, layer, state, index)
                 continue
             x = int(state[layer[IN] + index]) << layer[ALIGN]

@@ -6,7 +6,24 @@ from typing import Any
 
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
-    CARRY, COLUMN, DRAIN, IN, KH, KW, LEFT, OPERAND, OW, SH, SIGNED, SW, TOP, TRANSPOSED, WRAPS, C, H, K, W,
+    CARRY,
+    COLUMN,
+    DRAIN,
+    IN,
+    KW,
+    LEFT,
+    OPERAND,
+    OW,
+    SH,
+    SIGNED,
+    SW,
+    TOP,
+    TRANSPOSED,
+    WRAPS,
+    C,
+    H,
+    K,
+    W,
 )  # fmt: skip
 
 __all__ = ["FOREVER", "operand", "struck_sum"]
@@ -67,7 +84,7 @@ def decoded(code: int, bits: int, signed: int) -> int:
 def low_product(a: int, w: int, act_bits: int, wgt_bits: int, column: int, signed: int) -> int:
     """PL: the partial products of columns below `column` and the constant's share of them."""
     constant = -(1 << (act_bits + wgt_bits - 1)) + (1 << (wgt_bits - 1)) + (signed << (act_bits - 1))
-    low = constant & ((1 << column) - 1)
+    low = int(constant & ((1 << column) - 1))
     for i in range(min(wgt_bits, column)):
         row = a if w >> i & 1 else 0
         if i == wgt_bits - 1:
@@ -122,7 +139,7 @@ def lone(
     site, copy, bit, k = int(fault["site"]), int(fault["copy"]), int(fault["bit"]), int(fault["step"])
     pe, steps = pes[row, col], layer[K]
     delta = 0
-    if site == ACT or site == WGT:
+    if site in (ACT, WGT):
         if pes[int(fault["row"]), int(fault["col"]), OPERAND] == 3:
             return 1, total, 1
         bits = sizes[3] if site == ACT else sizes[4]
