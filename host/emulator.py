@@ -25,6 +25,7 @@ class Emulator:
     Clean states of the last images are kept (up to `keep` bytes), so that trials on the same images cost what their
     faults change. `batch` images are worked on at a time; no result depends on it.
 
+    >>> from hardpoint.faults import FAULT
     >>> from hardpoint.fixed import Fixed
     >>> from hardpoint.layers import Dense
     >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s4.0"))

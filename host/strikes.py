@@ -104,7 +104,7 @@ def majority(a: int, b: int, c: int) -> int:
 @inlined
 def tapped(value: int, masks: Any, row: int) -> int:
     """`value` as struck by row `row` of a mask table."""
-    return ((value ^ masks[row, 0]) & ~masks[row, 1]) | masks[row, 2]
+    return int(((value ^ masks[row, 0]) & ~masks[row, 1]) | masks[row, 2])
 
 
 @inlined
