@@ -22,6 +22,7 @@ from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import accuracy_of, array_cost, pose, search
 from hardpoint.optimizer.report import Rate, Story, write
 from hardpoint.optimizer.study import Study
+from hardpoint.statistics import cluster_t
 
 __all__ = ["run"]
 
@@ -50,8 +51,8 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     array.save(out / "array.json")
     project = _emit(network, array, out / "project")
 
-    designs = {"unprotected": _like(found), "found design": found, "full TMR": _like(found, tmr=True)}
-    designs = {name: s if s is found else _with(s, q_scale=problem.reference) for name, s in designs.items()}
+    plain, tmr = _like(found, problem.reference), _like(found, problem.reference, tmr=True)
+    designs = {"unprotected": plain, "found design": found, "full TMR": tmr}
     bers = [float(f"{problem.ber * factor:.3g}") for factor in (0.1, 1 / 3, 1, 3)]
     rates = _final(evaluator, designs, bers, *test, seed + 1, task)
     clean = accuracy_of(network, *test)
@@ -116,14 +117,11 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     return {**summary, "says": [answer, f"report: {page}", f"emitted project: {project}", seconds]}
 
 
-def _with(settings: Settings, **changes: Any) -> Settings:
-    return Settings(**{**settings.table(), **changes})
-
-
-def _like(found: Settings, tmr: bool = False) -> Settings:
+def _like(found: Settings, q_scale: int, tmr: bool = False) -> Settings:
     """The unprotected array of the same shape, or full TMR with operands and drain."""
-    shape = {"rows": found.rows, "cols": found.cols}
-    return Settings(column=0, hardened=found.cols, operand=True, drain=True, **shape) if tmr else Settings(**shape)
+    if tmr:
+        return Settings(q_scale, 0, found.rows, found.cols, found.cols, operand=True, drain=True)
+    return Settings(q_scale, None, found.rows, found.cols)
 
 
 def _emit(network: Network, array: Array, folder: Path) -> str:
@@ -185,8 +183,6 @@ def _final(
     task: Task,
 ) -> list[Rate]:
     """Accuracy under faults of every design at every BER, on images and fault lists that the search has not seen."""
-    from hardpoint.statistics import t_interval
-
     done = task("final validation", len(designs) * len(bers))
     rates: list[Rate] = []
     for name, settings in designs.items():
@@ -199,8 +195,7 @@ def _final(
             ]
             accuracies = [float((classes == labels).mean()) for classes in runs]
             critical = float(np.mean([(classes != golden).mean() for classes in runs]))
-            low, high = t_interval(accuracies)
-            mean = float(np.mean(accuracies))
-            rates.append(Rate(name, ber, low, mean, high, critical, FINAL_LISTS, len(x)))
+            found = cluster_t(accuracies, draws=len(x))
+            rates.append(Rate(name, ber, found.low, found.mean, found.high, critical, FINAL_LISTS, len(x)))
             done(len(rates))
     return rates

@@ -115,7 +115,8 @@ class Evaluator:
                 accuracies.append(
                     accuracy_under(engine, network, array, self.x, self.labels, self.ber, self.seed, trial)
                 )
-            low, high = self.looks.interval(accuracies)
+            interval = self.looks.interval(accuracies, draws=len(self.x))
+            low, high = interval.low, interval.high
             if low >= self.target or high < self.target:
                 break
         decided = low >= self.target or high < self.target

@@ -96,14 +96,13 @@ def engine_on(device: str, network: Network, array: Array, build: Path = Path("b
         return Emulator(network, array)
     if device not in DEVICES:
         raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
+    from hardpoint.hls import compile as csim
+    from hardpoint.hls import verilate as rtl
     from hardpoint.host.compiled import CompiledDevice
     from hardpoint.host.driver import Driver
 
-    if device == "csim":
-        from hardpoint.hls.compile import build as build_library
-    else:
-        from hardpoint.hls.verilate import build as build_library
-    return Driver(CompiledDevice(build_library(array, build)), array).load(network)
+    library = csim.build(array, build) if device == "csim" else rtl.build(array, build)
+    return Driver(CompiledDevice(library), array).load(network)
 
 
 def run_network(

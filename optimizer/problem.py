@@ -121,8 +121,7 @@ def pose(data: Any, model: str, seed: int, folder: Path, task: Task) -> Problem:
 
 def _train(data: Any, model: str, seed: int, folder: Path, task: Task) -> tuple[dict[int, Candidate], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked."""
-    from hardpoint.hls.frontend import convert
-    from hardpoint.hls.gate1 import gate1
+    from hardpoint.hls.frontend import conversion, gate1
     from hardpoint.training.models import architecture
     from hardpoint.training.ranking import rank
     from hardpoint.training.train import train
@@ -136,9 +135,10 @@ def _train(data: Any, model: str, seed: int, folder: Path, task: Task) -> tuple[
     for q_scale in scales:
         trained = train(blocks, data, q_scale=q_scale, seed=seed)
         trained.save(folder / f"{model}-q{q_scale}.h5")
-        network = convert(trained.model, data.format, q_scale=q_scale, name=f"{model}-q{q_scale}")
+        made = conversion(trained.model, data.format, q_scale=q_scale, name=f"{model}-q{q_scale}")
+        network = made.network
         equal += gate1(trained.model, network, data.test.x)
-        ranking = rank(trained.model, network, data)
+        ranking = rank("gradient", network, x, model=trained.model, keras_layers=made.keras_layers, data=data.name)
         networks[q_scale] = Candidate(network, ranking, accuracy_of(network, x, labels))
         done(len(networks))
     return networks, equal

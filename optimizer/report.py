@@ -11,11 +11,10 @@ from hardpoint.array import Array
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint
 from hardpoint.files import write_text
+from hardpoint.hls.boards import board
 from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
 
 __all__ = ["Rate", "Story", "render", "write"]
-
-LUTS = {"pynq-z2": 53200}
 
 
 @dataclass(frozen=True)
@@ -138,8 +137,8 @@ def _costs(costs: Mapping[str, Cost], array: Array | None) -> dict[str, Any]:
     rows = []
     for name, cost in costs.items():
         cells = [_count(cost.lut), _count(cost.ff), _count(cost.dsp)]
-        luts = LUTS.get(array.board if array else "pynq-z2")
-        cells.append("" if cost.lut is None or luts is None else f"{100 * cost.lut / luts:.1f} %")
+        luts = board(array.board if array else "pynq-z2").lut
+        cells.append("" if cost.lut is None else f"{100 * cost.lut / luts:.1f} %")
         if (
             base
             and full

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+
+from hardpoint.statistics import Interval, cluster_t
 
 __all__ = ["Looks"]
 
@@ -36,19 +37,9 @@ class Looks:
             n *= 2
         yield self.last
 
-    def interval(self, values: Sequence[float]) -> tuple[float, float]:
-        """Interval for the mean of the units, clipped to [0, 1]; valid at all looks together.
+    def interval(self, values: Sequence[float], draws: int = 1) -> Interval:
+        """Interval for the mean of the units, in [0, 1], that holds at all looks together.
 
-        Units that do not differ at all (nothing was hit) say that a differing unit is rare: the interval then has the
-        half-width by which one of n units, at most 1 off, may have been missed (1 - alpha**(1/n), Clopper and Pearson's).
+        `draws` is how many independent parts each unit has: the images of a list of transient faults.
         """
-        from scipy.stats import t
-
-        n = len(values)
-        mean = sum(values) / n
-        variance = sum((value - mean) ** 2 for value in values) / (n - 1)
-        alpha = (1 - self.confidence) / len(self.at)
-        half = float(t.ppf(1 - alpha / 2, n - 1)) * math.sqrt(variance / n)
-        if variance == 0:
-            half = 1 - alpha ** (1 / n) if n > 1 else 1.0
-        return max(0.0, mean - half), min(1.0, mean + half)
+        return cluster_t(values, 1 - (1 - self.confidence) / len(self.at), draws=draws)
