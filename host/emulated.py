@@ -159,8 +159,11 @@ class EmulatedDevice:
         if not fits:
             self._set("status", Status.BAD_PROGRAM)
             return True
+        if not images:
+            self._set("status", 0)
+            return True
         faults, status = None, 0
-        if self._get("mode") & Mode.STRIKES and images:
+        if self._get("mode") & Mode.STRIKES:
             try:
                 faults = faults_of(self._strikes(place["strikes"]), network, self.array, images)
             except InputError:

@@ -75,7 +75,7 @@ class ZynqDevice:
         self.architecture, self._wanted_mhz = handoff.architecture, clock_mhz
         self._size = span.high - span.base + 1
         self._buffers: list[ZynqBuffer] = []
-        self._overlay = _loaded(self.bitstream)
+        self._overlay = _loaded(self.bitstream, self.architecture)
         self._registers = self._window(span.base, self._size)
         self.clock_mhz = self._set_clock()
 
@@ -148,10 +148,12 @@ class ZynqDevice:
         return measured if memory is None else {**measured, "contiguous_free_bytes": memory[0]}
 
     def close(self) -> None:
-        """Free every buffer and let go of the overlay; the logic stays loaded."""
+        """Free every buffer; the logic stays loaded.
+
+        pynq's `Overlay.free` is not called: it closes XRT for the whole process, and no overlay loads after it.
+        """
         for buffer in list(self._buffers):
             buffer.free()
-        self._overlay.free()
 
     def _checked(self, offset: int) -> int:
         if offset % 4 or not 0 <= offset < self._size:
@@ -202,12 +204,16 @@ def divisors(source_mhz: float, wanted_mhz: float) -> tuple[int, int]:
     return min(fast, key=lambda pair: (pair[0] * pair[1], pair[1]))
 
 
-def _loaded(bitstream: Path) -> Any:
+def _loaded(bitstream: Path, architecture: str) -> Any:
     """The overlay, loaded."""
     try:
         import pynq
     except ImportError as error:
         raise DeviceError(f"the zynq device needs pynq, which comes with a board's image: {error}") from None
+    if architecture == "zynq" and int(pynq.__version__.split(".")[0]) >= 4:
+        raise DeviceError(
+            f"pynq {pynq.__version__} no longer drives Zynq-7000 boards such as the PYNQ-Z2: take the board's image 3.1"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pynq warns of what the errors below say
