@@ -74,9 +74,22 @@ def _say(value: Any, as_json: bool, lines: list[str]) -> None:
 def _progress(quiet: bool = False) -> Iterator[Any]:
     """A progress display on standard error: `task(label, total)` returns a function to call with the finished count."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
 
         def task(label: str, total: int) -> Any:
@@ -115,17 +128,19 @@ def train(
     out: Out,
     data: Data = "digits",
     model: Annotated[str, typer.Option(help="Architecture.")] = "digits-cnn",
-    q_scale: Annotated[int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")] = 0,
+    q_scale: Annotated[
+        int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")
+    ] = 0,
     bits: Annotated[int, typer.Option(min=2, max=8, help="Bits of weights and activations.")] = 8,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Train a bit-constrained QKeras model on a data set."""
-    from hardpoint.training import train as training
+    from hardpoint.optimizer.flow import train_file
 
     with _progress(as_json) as task:
-        record = training.command(out, data, model, q_scale, bits, seed, task)
-    _say(record, as_json, [f"{out}: test accuracy {record['test_accuracy']:.4f} with q_scale {q_scale}"])
+        record = train_file(out, data, model, q_scale, bits, seed, task)
+    _say(record, as_json, [f"{out}: test accuracy {record['accuracy']['test']:.4f} with q_scale {q_scale}"])
 
 
 @app.command(epilog="Example: hardpoint convert digits.h5 --data digits --out network.npz")
@@ -141,7 +156,11 @@ def convert(
     network, equal = convert_file(model, data)
     network.save(out)
     value = {"network": str(out), "digest": network.digest, "equal": equal, "macs": network.macs}
-    _say(value, as_json, [f"{out}: {len(network.layers)} layers, {network.macs:,} MACs; {equal:,} outputs equal the model's"])
+    _say(
+        value,
+        as_json,
+        [f"{out}: {len(network.layers)} layers, {network.macs:,} MACs; {equal:,} outputs equal the model's"],
+    )
 
 
 @app.command(epilog="Example: hardpoint emit network.npz --guard 14 --hardened 4 --out project")
@@ -198,7 +217,9 @@ def run(
     """Run a network on a device and say how accurate it is."""
     from hardpoint.optimizer.flow import run_network
 
-    value = run_network(_network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, faults)
+    value = run_network(
+        _network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, faults
+    )
     line = f"{value['images']} images on {device}: accuracy {value['accuracy']:.4f}"
     if faults is not None:
         line += f"; {value['changed']} images changed by {value['faults']} faults"
@@ -213,7 +234,12 @@ def campaign(
     device: Device = "emulator",
     trials: Annotated[int, typer.Option(min=2, help="Independent fault lists per BER.")] = 20,
     images: Images = None,
-    store: Annotated[Path | None, typer.Option(help="SQLite store; a campaign that was stopped goes on from there.")] = None,
+    store: Annotated[
+        Path | None, typer.Option(help="SQLite store; a campaign that was stopped goes on from there.")
+    ] = None,
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Processes that work in parallel; results do not depend on them.")
+    ] = 1,
     seed: Seed = 0,
     array: ArrayFile = None,
     rows: Rows = 8,
@@ -226,10 +252,10 @@ def campaign(
     """Inject faults at bit error rates and report accuracy and SDC rates with intervals."""
     from hardpoint.optimizer.flow import run_campaign_on
 
-    with _progress(as_json) as task:
-        value, lines = run_campaign_on(
-            _network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, ber, trials, seed, store, task
-        )  # fmt: skip
+    on = _array(array, rows, cols, guard, hardened, board)
+    value, lines = run_campaign_on(
+        _network(network), on, device, data, images, ber, trials, seed, store, jobs, progress=not as_json
+    )
     _say(value, as_json, lines)
 
 

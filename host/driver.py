@@ -106,6 +106,11 @@ class Loaded:
         ]
         self._checked = False
 
+    @property
+    def array(self) -> Array:
+        """The array that the accelerator was built as."""
+        return self.driver.array
+
     def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
         """Output codes (images, outputs) for input codes `x`, `faults` struck; a DeviceError where an image did not finish."""
         played = self.play(x, faults)

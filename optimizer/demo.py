@@ -20,9 +20,8 @@ from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import accuracy_of, array_cost, pose, search
-from hardpoint.optimizer.report import Rate, Story, write
+from hardpoint.optimizer.report import Rate, Story, rate_of, write
 from hardpoint.optimizer.study import Study
-from hardpoint.statistics import cluster_t
 
 __all__ = ["run"]
 
@@ -54,7 +53,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     plain, tmr = _like(found, problem.reference), _like(found, problem.reference, tmr=True)
     designs = {"unprotected": plain, "found design": found, "full TMR": tmr}
     bers = [float(f"{problem.ber * factor:.3g}") for factor in (0.1, 1 / 3, 1, 3)]
-    rates = _final(evaluator, designs, bers, *test, seed + 1, task)
+    rates = _final(evaluator, designs, bers, *test, seed + 1, out / "campaign.sqlite", task)
     clean = accuracy_of(network, *test)
     costs = {name: array_cost(settings.array()) for name, settings in designs.items()}
     luts = {name: cost.lut or 0 for name, cost in costs.items()}
@@ -180,22 +179,17 @@ def _final(
     x: NDArray[np.int64],
     labels: NDArray[np.int64],
     seed: int,
+    store: Path,
     task: Task,
 ) -> list[Rate]:
     """Accuracy under faults of every design at every BER, on images and fault lists that the search has not seen."""
-    done = task("final validation", len(designs) * len(bers))
+    from hardpoint.host.campaign import run_campaign
+
+    done = task("final validation", len(designs))
     rates: list[Rate] = []
-    for name, settings in designs.items():
-        network, array = evaluator.deployed(settings)
-        engine = engine_on("emulator", network, array)
-        golden = engine.run(x).argmax(axis=1)
-        for ber in bers:
-            runs = [
-                engine.run(x, draw(array, network, len(x), ber, seed, t)).argmax(axis=1) for t in range(FINAL_LISTS)
-            ]
-            accuracies = [float((classes == labels).mean()) for classes in runs]
-            critical = float(np.mean([(classes != golden).mean() for classes in runs]))
-            found = cluster_t(accuracies, draws=len(x))
-            rates.append(Rate(name, ber, found.low, found.mean, found.high, critical, FINAL_LISTS, len(x)))
-            done(len(rates))
+    for i, (name, settings) in enumerate(designs.items()):
+        engine = engine_on("emulator", *evaluator.deployed(settings))
+        rows = run_campaign(engine, x, labels, bers, FINAL_LISTS, seed, store=store, design=name).rows
+        rates += [rate_of(row) for row in rows]
+        done(i + 1)
     return rates

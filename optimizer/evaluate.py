@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,12 @@ from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.draw import draw
 from hardpoint.errors import InputError
-from hardpoint.faults import FaultList
+from hardpoint.host.campaign import Engine
 from hardpoint.network import Network
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
 
-__all__ = ["Candidate", "Engine", "Evaluator", "operating_ber"]
-
-
-class Engine(Protocol):
-    """Runs one network on one array: output codes for input codes, with a fault list or without."""
-
-    def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]: ...
+__all__ = ["Candidate", "Evaluator", "operating_ber"]
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Interval = tuple[float, float, float]
 
 
 def accuracy_figure(
-    curves: Mapping[str, Mapping[float, Interval]], clean: float, operating: float | None = None
+    curves: Mapping[str, Mapping[float, Interval]], clean: float | None, operating: float | None = None
 ) -> str:
     """Accuracy against BER, one curve per design: {design: {BER: (low, mean, high)}}; returns SVG."""
     figure, axes = _axes()
@@ -27,7 +27,8 @@ def accuracy_figure(
         low, mean, high = ([100 * curve[ber][j] for ber in bers] for j in range(3))
         axes.plot(bers, mean, color=COLOURS[i % 6], marker=MARKERS[i % 6], markersize=5, label=name)
         axes.fill_between(bers, low, high, color=COLOURS[i % 6], alpha=0.2, linewidth=0)
-    axes.axhline(100 * clean, color="#000000", linewidth=1, linestyle=":", label="fault-free")
+    if clean is not None:
+        axes.axhline(100 * clean, color="#000000", linewidth=1, linestyle=":", label="fault-free")
     if operating is not None:
         axes.axvline(operating, color="#000000", linewidth=1, linestyle="--", label="operating BER")
     axes.set_xscale("log")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList
+from hardpoint.host.campaign import Engine
 from hardpoint.network import Network
-from hardpoint.optimizer.evaluate import Engine
 
 __all__ = ["DEVICES", "Samples", "convert_file", "engine_on", "load_data", "run_network", "samples", "train_file"]
 
@@ -122,3 +122,70 @@ def run_network(
         value["changed"] = int((outputs != golden).any(axis=1).sum())
     value["accuracy"] = float((outputs.argmax(axis=1) == test.y).mean())
     return value
+
+
+def run_campaign_on(
+    network: Network,
+    array: Array,
+    device: str,
+    data_text: str,
+    images: int | None,
+    bers: list[float],
+    trials: int,
+    seed: int,
+    store: Path | None,
+    jobs: int,
+    progress: bool,
+) -> tuple[dict[str, Any], list[str]]:
+    """A campaign as a table for machines and lines for people."""
+    from hardpoint.draw import check_ber
+    from hardpoint.host.campaign import run_campaign
+
+    for ber in bers:
+        check_ber(ber)
+    test = samples(data_text, network, images)
+    engine = engine_on(device, network, array)
+    result = run_campaign(engine, test.x, test.y, bers, trials, seed, store=store, jobs=jobs, progress=progress)
+    first = result.rows[0]
+    lines = [
+        f"clean accuracy {first.clean_accuracy:.4f} on {first.images} images; {first.convention}; seed {seed}",
+        f"{first.population:,} live site bits x steps per image",
+        f"{'BER':>9} {'accuracy':>9} {'95 % interval':>18} {'SDC-critical':>12} {'strikes/image':>13}",
+    ]
+    for row in result.rows:
+        interval = f"{row.accuracy.low:.4f} to {row.accuracy.high:.4f}"
+        cells = f"{row.accuracy.mean:9.4f} {interval:>18} {row.critical.mean:12.4f} {row.strikes:13.2f}"
+        lines.append(f"{row.ber:9.3g} {cells}")
+    return result.table(), lines
+
+
+def search_on(
+    data_text: str, model: str, study: Path, evaluations: int, seed: int, out: Path | None, task: Task
+) -> tuple[dict[str, Any], list[str]]:
+    """A search as a table for machines and lines for people; the found design is emitted into `out`."""
+    from hardpoint.optimizer.problem import pose, search
+    from hardpoint.optimizer.study import Study
+
+    problem = pose(load_data(data_text), model, seed, study.parent, task)
+    found = search(problem, Study(study, problem.asked()), evaluations, task)
+    value = {"found": found.table(), "ber": problem.ber, "target": problem.target, "study": str(study)}
+    lines = [f"found: {found.settings}", f"{found.reason}; study: {study}"]
+    if found.cost is not None and found.cost.lut is not None:
+        lines.insert(1, f"{found.cost.lut:,.0f} LUTs ({found.cost.source})")
+    if out is not None:
+        from hardpoint.hls.emit import write_project
+
+        write_project(*problem.evaluator().deployed(found.settings), out)
+        value["project"] = str(out)
+        lines.append(f"emitted project: {out}")
+    return value, lines
+
+
+def report_on(source: Path, out: Path) -> str:
+    """Write the report of a search's study or a campaign's store; returns its title."""
+    from hardpoint.optimizer.report import write
+    from hardpoint.optimizer.stories import story_of
+
+    story = story_of(source)
+    write(story, out)
+    return story.title

@@ -14,7 +14,7 @@ from hardpoint.files import write_text
 from hardpoint.hls.boards import board
 from hardpoint.optimizer.figures import accuracy_figure, cost_figure, search_figure
 
-__all__ = ["Rate", "Story", "render", "write"]
+__all__ = ["Rate", "Story", "rate_of", "render", "write"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,14 @@ class Rate:
     sdc: float
     units: int
     images: int
+
+
+def rate_of(row: Any) -> Rate:
+    """A campaign's row as a rate."""
+    accuracy = row.accuracy
+    return Rate(
+        row.design, row.ber, accuracy.low, accuracy.mean, accuracy.high, row.critical.mean, row.units, row.images
+    )
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def render(story: Story) -> str:
         curves: dict[str, dict[float, tuple[float, float, float]]] = {}
         for rate in story.rates:
             curves.setdefault(rate.design, {})[rate.ber] = (rate.low, rate.mean, rate.high)
-        svg = accuracy_figure(curves, story.clean_accuracy or 0.0, story.operating_ber)
+        svg = accuracy_figure(curves, story.clean_accuracy, story.operating_ber)
         figures.append(
             {
                 "title": "Accuracy under faults",
