@@ -105,7 +105,9 @@ class Strikes:
                 on = start < end
                 if not on.any():
                     continue
-                key = b"".join((bytes([layer & 255, layer >> 8]), stuck[on].tobytes(), start[on].tobytes(), end[on].tobytes()))
+                key = b"".join(
+                    (bytes([layer & 255, layer >> 8]), stuck[on].tobytes(), start[on].tobytes(), end[on].tobytes())
+                )
                 if key not in made:
                     made[key] = _changes(stuck[on], start[on], end[on])
                 when, low, high = made[key]

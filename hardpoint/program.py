@@ -16,7 +16,19 @@ from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, Layer, MaxPool, R
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
 
-__all__ = ["LIMITS", "Field", "Header", "Kind", "Limits", "Mode", "Program", "Status", "decode", "encode", "record_words"]
+__all__ = [
+    "LIMITS",
+    "Field",
+    "Header",
+    "Kind",
+    "Limits",
+    "Mode",
+    "Program",
+    "Status",
+    "decode",
+    "encode",
+    "record_words",
+]
 
 MAGIC = 0x48504E31
 """First half-word of a program, `HPN1`: format and its version."""
@@ -161,7 +173,11 @@ class Program:
             block = _block(network, layer, places)
             if isinstance(layer, (Conv, Dense)):
                 tiling = Tiling.of(layer.gemm(network.shapes[layer.input]), array)
-                block[Field.STEPS], block[Field.TILES_M], block[Field.TILES_N] = tiling.gemm.k, tiling.tiles_m, tiling.tiles_n
+                block[Field.STEPS], block[Field.TILES_M], block[Field.TILES_N] = (
+                    tiling.gemm.k,
+                    tiling.tiles_m,
+                    tiling.tiles_n,
+                )
                 block[Field.LIMIT] = _limit(tiling, array)
                 block[Field.WEIGHTS] = at
                 parts.append(_weights(layer, tiling, array))
@@ -180,7 +196,14 @@ class Program:
         halves[Header.CRC] = zlib.crc32(np.delete(halves, Header.CRC).tobytes())
         outputs = int(np.prod(network.shapes[last]))
         return cls(
-            halves.view("<u8"), weights, source_words, result_words, scratch, network.input_format, network.formats[last], outputs
+            halves.view("<u8"),
+            weights,
+            source_words,
+            result_words,
+            scratch,
+            network.input_format,
+            network.formats[last],
+            outputs,
         )
 
 
@@ -255,7 +278,10 @@ def _block(network: Network, layer: Layer, places: dict[str, int]) -> NDArray[np
         Field.KERNEL_HEIGHT: 1,
         Field.KERNEL_WIDTH: 1,
     }
-    for dims, sizes in (((Field.HEIGHT, Field.WIDTH, Field.CHANNELS), shape), ((Field.OUT_HEIGHT, Field.OUT_WIDTH, Field.OUT_CHANNELS), out_shape)):
+    for dims, sizes in (
+        ((Field.HEIGHT, Field.WIDTH, Field.CHANNELS), shape),
+        ((Field.OUT_HEIGHT, Field.OUT_WIDTH, Field.OUT_CHANNELS), out_shape),
+    ):
         for field, size in zip(dims, (1,) * (3 - len(sizes)) + tuple(sizes), strict=True):
             values[field] = size
     if isinstance(layer, (Conv, MaxPool, AvgPool)):

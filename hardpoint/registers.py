@@ -45,11 +45,15 @@ class Register:
 
 REGISTERS = (
     Register("program", "pointer", "layer descriptors: header, then one block of words per layer", "tables"),
-    Register("weights", "pointer", "channel parameters and weights of all layers, in the order of their use", "weights"),
+    Register(
+        "weights", "pointer", "channel parameters and weights of all layers, in the order of their use", "weights"
+    ),
     Register("source", "pointer", "input images, each from a 64-bit word on", "reads"),
     Register("result", "pointer", "output codes, each image from a 64-bit word on", "writes"),
     Register("scratch_in", "pointer", "activations between layers, as read", "reads"),
-    Register("scratch_out", "pointer", "activations between layers, as written: the same address as scratch_in", "writes"),
+    Register(
+        "scratch_out", "pointer", "activations between layers, as written: the same address as scratch_in", "writes"
+    ),
     Register("strikes", "pointer", "strikes to play, by image and layer; unused unless mode says so", "tables"),
     Register("records", "pointer", "one record per image: tag, status, cycles, disagreeing votes per column", "tables"),
     Register("images", "in", "images in this batch"),

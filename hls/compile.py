@@ -33,7 +33,9 @@ def ap_types() -> Path:
 def sources(array: Array, limits: Limits = LIMITS) -> dict[str, str]:
     """Everything that the library is compiled from, by file name."""
     folder = resources.files("hardpoint.hls") / "sim"
-    sim = {item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.name.endswith((".h", ".cpp"))}
+    sim = {
+        item.name: item.read_text(encoding="utf-8") for item in folder.iterdir() if item.name.endswith((".h", ".cpp"))
+    }
     generated = {"hardpoint_config.h": config_header(array, limits), "hardpoint_registers.h": registers_header()}
     return {**cpp_sources(), **sim, **generated}
 

@@ -7,7 +7,20 @@ from importlib import resources
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
-from hardpoint.program import EXTERNAL, HEADER_WORDS, LAYER_WORDS, LIMITS, MAGIC, Field, Header, Kind, Limits, Mode, Status, record_words
+from hardpoint.program import (
+    EXTERNAL,
+    HEADER_WORDS,
+    LAYER_WORDS,
+    LIMITS,
+    MAGIC,
+    Field,
+    Header,
+    Kind,
+    Limits,
+    Mode,
+    Status,
+    record_words,
+)
 from hardpoint.registers import DONE, IDLE, REGISTERS, START, offsets
 
 __all__ = ["config_header", "cpp_sources", "registers_header", "render"]
@@ -18,7 +31,11 @@ def render(template: str, values: Mapping[str, object]) -> str:
     import jinja2
 
     environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True, autoescape=False
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
     )
     return environment.from_string(_text("templates", template)).render(values)
 
@@ -66,7 +83,9 @@ def registers_header() -> str:
     """Byte offsets of the control registers as C++ constants."""
     table = offsets()
     size = table[REGISTERS[-1].name] + REGISTERS[-1].size
-    return render("hardpoint_registers.h.j2", {"offsets": table, "size": size, "start": START, "done": DONE, "idle": IDLE})
+    return render(
+        "hardpoint_registers.h.j2", {"offsets": table, "size": size, "start": START, "done": DONE, "idle": IDLE}
+    )
 
 
 def _guard(array: Array, guard: Guard) -> str:

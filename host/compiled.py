@@ -13,40 +13,14 @@ from numpy.typing import NDArray
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT
 from hardpoint.host.device import DeviceError, Timeout
+from hardpoint.host.memory import Shared, SharedMemory
 from hardpoint.registers import CONTROL, DONE
 
-__all__ = ["CompiledCore", "CompiledDevice", "Memory"]
+__all__ = ["CompiledCore", "CompiledDevice"]
 
-PAGE = 4096
 _POINTER = ctypes.c_void_p
 BASE = 0x1000_0000
 """Physical address of the memory: not zero, so that a pointer that nobody wrote shows."""
-
-
-class Memory:
-    """A stretch of the device's memory, seen through a cache that is not coherent.
-
-    `data` is the host's copy: `flush` writes it to the device's memory, `invalidate` reads that back.
-    """
-
-    def __init__(self, device: CompiledDevice, offset: int, size: int) -> None:
-        self.address = BASE + offset
-        self.data = np.zeros(size, np.uint8)
-        self._behind = device.memory[offset : offset + size]
-        self._free = (offset, size)
-        self._device = device
-
-    def flush(self) -> None:
-        """Let the device see what the host wrote."""
-        self._behind[:] = self.data
-
-    def invalidate(self) -> None:
-        """Let the host see what the device wrote."""
-        self.data[:] = self._behind
-
-    def free(self) -> None:
-        """Give the memory back."""
-        self._device.release(*self._free)
 
 
 class CompiledDevice:
@@ -66,8 +40,7 @@ class CompiledDevice:
             ("hp_write", None, [_POINTER, ctypes.c_uint32, ctypes.c_uint32]),
         )
         self.name = Path(library).stem
-        self.memory: NDArray[np.uint8] = np.zeros(memory_bytes, np.uint8)
-        self._free = [(0, memory_bytes)]
+        self.memory = SharedMemory(BASE, memory_bytes)
         self._handle: int | None = None
         self._open()
 
@@ -79,25 +52,9 @@ class CompiledDevice:
         """Write the register at byte `offset`."""
         self._library.hp_write(self._handle, offset, value)
 
-    def allocate(self, size: int) -> Memory:
-        """A buffer of `size` bytes, aligned to 4096; an InputError where the memory does not hold it."""
-        need = -(-max(size, 1) // PAGE) * PAGE
-        for i, (offset, room) in enumerate(self._free):
-            if room >= need:
-                self._free[i] = (offset + need, room - need)
-                return Memory(self, offset, size)
-        raise InputError(f"the device's memory has no {size} bytes left of {len(self.memory)}")
-
-    def release(self, offset: int, size: int) -> None:
-        """Give memory back to `allocate`."""
-        pieces = sorted([*self._free, (offset, -(-max(size, 1) // PAGE) * PAGE)])
-        merged: list[tuple[int, int]] = []
-        for start, room in pieces:
-            if merged and merged[-1][0] + merged[-1][1] == start:
-                merged[-1] = (merged[-1][0], merged[-1][1] + room)
-            else:
-                merged.append((start, room))
-        self._free = merged
+    def allocate(self, size: int) -> Shared:
+        """A buffer of `size` bytes, aligned to 4096; a DeviceError where the memory does not hold it."""
+        return self.memory.allocate(size)
 
     def wait(self, timeout_s: float) -> None:
         """Return if the accelerator is done; a library that is not done by now never will be."""
@@ -121,7 +78,8 @@ class CompiledDevice:
 
     def _open(self) -> None:
         self._handle = self._library.hp_open()
-        self._library.hp_attach(self._handle, self.memory.ctypes.data_as(ctypes.c_void_p), BASE, len(self.memory))
+        memory = self.memory.bytes
+        self._library.hp_attach(self._handle, memory.ctypes.data_as(_POINTER), BASE, len(memory))
 
 
 class CompiledCore:
@@ -130,11 +88,14 @@ class CompiledCore:
     def __init__(self, library: str | os.PathLike[str]) -> None:
         long, pointer = ctypes.c_long, _POINTER
         self._library = _library(
-            library, ("hp_gemm", long, [pointer, pointer, pointer, long, long, ctypes.c_int, pointer, long, pointer, pointer])
+            library,
+            ("hp_gemm", long, [pointer, pointer, pointer, long, long, ctypes.c_int, pointer, long, pointer, pointer]),
         )
         self.name = Path(library).stem
 
-    def gemm(self, a: Any, w: Any, signed: bool, faults: NDArray[Any] | None = None) -> tuple[NDArray[np.int64], int, int]:
+    def gemm(
+        self, a: Any, w: Any, signed: bool, faults: NDArray[Any] | None = None
+    ) -> tuple[NDArray[np.int64], int, int]:
         """Sums (tiles, rows, cols) of one stream of tiles, the cycles it took, and how many votes disagreed.
 
         `a` (tiles, K, rows) and `w` (tiles, K, cols) are operand codes, `faults` records of dtype FAULT whose image
@@ -145,7 +106,9 @@ class CompiledCore:
         out = np.zeros((a.shape[0], a.shape[2], w.shape[2]), np.int64)
         counted = np.zeros(2, np.int64)
         at = [x.ctypes.data_as(_POINTER) for x in (a, w, faults, out, counted)]
-        code = self._library.hp_gemm(None, at[0], at[1], a.shape[0], a.shape[1], int(signed), at[2], len(faults), *at[3:])
+        code = self._library.hp_gemm(
+            None, at[0], at[1], a.shape[0], a.shape[1], int(signed), at[2], len(faults), *at[3:]
+        )
         if code:
             raise DeviceError(f"{self.name}: the core failed with code {code}")
         return out, int(counted[0]), int(counted[1])

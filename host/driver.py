@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList
-from hardpoint.host.device import Buffer, Device, DeviceError, Timeout
+from hardpoint.host.device import Buffer, Device, DeviceError
 from hardpoint.injection import Strikes
 from hardpoint.network import Network
 from hardpoint.program import LIMITS, Limits, Mode, Program, Status, decode, encode, record_words
@@ -97,11 +97,19 @@ class Loaded:
         self.program = Program.of(network, driver.array, driver.limits)
         self._strikes = Strikes(driver.array, network)
         self._buffers: list[Buffer] = []
-        self._fixed = {name: self._filled(words) for name, words in (("program", self.program.words), ("weights", self.program.weights))}
+        self._fixed = {
+            name: self._filled(words)
+            for name, words in (("program", self.program.words), ("weights", self.program.weights))
+        }
         self._scratch = self._allocate(8 * self.program.scratch_words)
         self._record = record_words(driver.array)
         self._slots = [
-            _Slot(*(self._allocate(8 * driver.batch * words) for words in (self.program.source_words, self.program.result_words, self._record)))
+            _Slot(
+                *(
+                    self._allocate(8 * driver.batch * words)
+                    for words in (self.program.source_words, self.program.result_words, self._record)
+                )
+            )
             for _ in range(2)
         ]
         self._checked = False
@@ -116,7 +124,9 @@ class Loaded:
         played = self.play(x, faults)
         bad = np.flatnonzero(played.status)
         if len(bad):
-            raise DeviceError(f"{self.driver.device.name}: image {bad[0]} ended with {describe(int(played.status[bad[0]]))}")
+            raise DeviceError(
+                f"{self.driver.device.name}: image {bad[0]} ended with {describe(int(played.status[bad[0]]))}"
+            )
         return played.outputs
 
     def play(self, x: Any, faults: FaultList | None = None) -> Played:
@@ -192,8 +202,10 @@ class Loaded:
         """A finished batch's outputs and records."""
         slot.result.invalidate()
         slot.records.invalidate()
-        words = slot.result.data.view("<u8")[: count * self.program.result_words].reshape(count, -1)
-        records = slot.records.data.view("<u8")[: count * self._record].reshape(count, -1)
+        words = slot.result.data.view("<u8")[: count * self.program.result_words].reshape(
+            count, self.program.result_words
+        )
+        records = slot.records.data.view("<u8")[: count * self._record].reshape(count, self._record)
         tags, status = records[:, 0] & 0xFFFFFFFF, (records[:, 0] >> np.uint64(32)).astype(np.int64)
         wrong = np.flatnonzero(tags != np.arange(first, first + count))
         if len(wrong):

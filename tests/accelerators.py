@@ -26,7 +26,17 @@ def plain_network(rng: np.random.Generator, act: int = 8, wgt: int = 8) -> Netwo
         (5, 5, 2),
         u,
         (
-            Conv("conv", INPUT, codes(rng, w, (3, 3, 2, 5)), rng.integers(-90, 90, 5), wgt - 1, u, w, pad=(0, 1, 1, 0), stride=(2, 1)),
+            Conv(
+                "conv",
+                INPUT,
+                codes(rng, w, (3, 3, 2, 5)),
+                rng.integers(-90, 90, 5),
+                wgt - 1,
+                u,
+                w,
+                pad=(0, 1, 1, 0),
+                stride=(2, 1),
+            ),
             Dense("dense", "conv", codes(rng, w, (40, 3)), rng.integers(-90, 90, 3), 3, s, w),
         ),
     )
@@ -36,7 +46,18 @@ def mixed_network(rng: np.random.Generator, act: int = 8, wgt: int = 8) -> Netwo
     """Every kind of layer, signed and unsigned activations, codes of one, two and four bytes."""
     s, u, w = Fixed(act, 3, True), Fixed(act, 3, False), Fixed(wgt, wgt - 1, True)
     front = (
-        Conv("c1", INPUT, codes(rng, w, (3, 3, 3, 11)), rng.integers(-90, 90, 11), rng.integers(wgt - 2, wgt + 1, 11), u, w, (2, 1), (1, 0, 1, 2), True),
+        Conv(
+            "c1",
+            INPUT,
+            codes(rng, w, (3, 3, 3, 11)),
+            rng.integers(-90, 90, 11),
+            rng.integers(wgt - 2, wgt + 1, 11),
+            u,
+            w,
+            (2, 1),
+            (1, 0, 1, 2),
+            True,
+        ),
         MaxPool("pool", "c1", (2, 3), (1, 2), (1, 0, 0, 1)),
         Conv("c2", "pool", codes(rng, w, (1, 1, 11, 11)), np.zeros(11), wgt, s, w),
         Add("add", ("c2", "pool"), (3, 1), 4, s, True),
@@ -51,10 +72,14 @@ def mixed_network(rng: np.random.Generator, act: int = 8, wgt: int = 8) -> Netwo
 
 def literal_network(network: Network, array: Array, x: Any, faults: FaultList) -> Any:
     """Outputs of `network` with every GEMM computed by `literal.run` while `faults` strike."""
-    return network.ordered(np.concatenate([_image(network, array, x[i : i + 1], faults.faults, i) for i in range(len(x))]))
+    return network.ordered(
+        np.concatenate([_image(network, array, x[i : i + 1], faults.faults, i) for i in range(len(x))])
+    )
 
 
-def random_list(rng: np.random.Generator, array: Array, network: Network, images: int, count: int, stuck: float = 0.2) -> FaultList:
+def random_list(
+    rng: np.random.Generator, array: Array, network: Network, images: int, count: int, stuck: float = 0.2
+) -> FaultList:
     """About `count` live faults at random times and places, of which a share `stuck` is stuck."""
     tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
     parts = []
@@ -77,7 +102,9 @@ def _image(network: Network, array: Array, x: Any, faults: Any, image: int) -> A
     values = {INPUT: network.check_input(x)}
     for layer in network.layers:
         if isinstance(layer, (Conv, Dense)):
-            values[layer.name] = _struck(network, array, layer, values[layer.input], _local(faults, image, network.gemms.index(layer)))
+            values[layer.name] = _struck(
+                network, array, layer, values[layer.input], _local(faults, image, network.gemms.index(layer))
+            )
         else:
             inputs = [values[name] for name in layer.inputs]
             values[layer.name] = layer(*inputs) if isinstance(layer, Add) else layer(inputs[0], 0)

@@ -22,7 +22,9 @@ ARRAYS = {
     "none": Array(3, 2),
     "columns and lanes": Array(3, 4, (Guard(), Guard(12, True, True), Guard(10)), (0, 1, 2, 1)),
     "full TMR": Array(2, 3, (Guard(0, True, True),), act_bits=5, wgt_bits=4, acc_bits=12),
-    "per PE": Array(4, 2, (Guard(14, drain=True), Guard(22), Guard(23, operand=True)), ((0, 1), (1, 2), (2, 0), (0, 0))),
+    "per PE": Array(
+        4, 2, (Guard(14, drain=True), Guard(22), Guard(23, operand=True)), ((0, 1), (1, 2), (2, 0), (0, 0))
+    ),
     "widest": Array(2, 2, (Guard(31), Guard(15, True, False)), (0, 1), acc_bits=32),
 }
 
@@ -35,7 +37,9 @@ def array(request: pytest.FixtureRequest) -> Array:
 def operands(rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool) -> tuple[np.ndarray, np.ndarray]:
     m, n = array.act_bits, array.wgt_bits
     low, high = (-(1 << (m - 1)), 1 << (m - 1)) if signed else (0, 1 << m)
-    return rng.integers(low, high, (tiles, k, array.rows)), rng.integers(-(1 << (n - 1)), 1 << (n - 1), (tiles, k, array.cols))
+    return rng.integers(low, high, (tiles, k, array.rows)), rng.integers(
+        -(1 << (n - 1)), 1 << (n - 1), (tiles, k, array.cols)
+    )
 
 
 def test_equals_the_literal_model_with_any_faults(array: Array) -> None:
@@ -44,7 +48,11 @@ def test_equals_the_literal_model_with_any_faults(array: Array) -> None:
         tiles, k, signed = int(rng.integers(1, 4)), int(rng.integers(1, 7)), bool(i % 2)
         a, w = operands(rng, array, tiles, k, signed)
         faults = literal.random_faults(rng, array, tiles, k, int(rng.integers(1, 60)))
-        assert np.array_equal(core.gemm(a, w, signed, faults)[0], literal.run(array, a, w, signed, faults)), (tiles, k, signed)
+        assert np.array_equal(core.gemm(a, w, signed, faults)[0], literal.run(array, a, w, signed, faults)), (
+            tiles,
+            k,
+            signed,
+        )
 
 
 def test_computes_products_without_faults(array: Array) -> None:
@@ -98,7 +106,17 @@ def test_the_low_part_of_pl_is_struck_above_the_guard_column() -> None:
 def test_sources_are_clean_c_plus_plus_11(tmp_path: Path) -> None:
     for name, text in csim.sources(ARRAYS["columns and lanes"]).items():
         (tmp_path / name).write_text(text)
-    flags = ["-std=c++11", "-Wall", "-Wextra", "-pedantic", "-Wno-unknown-pragmas", "-fsyntax-only", "-I.", "-isystem", csim.ap_types()]
+    flags = [
+        "-std=c++11",
+        "-Wall",
+        "-Wextra",
+        "-pedantic",
+        "-Wno-unknown-pragmas",
+        "-fsyntax-only",
+        "-I.",
+        "-isystem",
+        csim.ap_types(),
+    ]
     units = sorted(name for name in cpp_sources() if name.endswith(".cpp"))
     done = subprocess.run(["g++", *flags, *units], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
@@ -117,7 +135,9 @@ FORBIDDEN = {
 
 def code_only(text: str) -> str:
     """C++ without comments and strings."""
-    return re.sub(r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"', lambda found: '""' if found[0][0] == '"' else "", text, flags=re.S)
+    return re.sub(
+        r'//[^\n]*|/\*.*?\*/|"(?:\\.|[^"\\])*"', lambda found: '""' if found[0][0] == '"' else "", text, flags=re.S
+    )
 
 
 def constructs(text: str) -> list[str]:
