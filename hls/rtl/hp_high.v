@@ -35,20 +35,13 @@ module hp_high #(
     localparam TO = M + N - 1;
     localparam SUM = TO > B ? hp_max(hp_bits(hp_part_max(M, N, 0, N, B, TO)) - B, TO - B + 1) : 1;
     wire [WIDTH-1:0] product, struck, addend, voted, vote, total, next;
-    genvar k;
     generate
         if (TO > B) begin : entries
             wire [SUM-1:0] sum;
             reg [SUM-1:0] held;
             hp_entries #(.M(M), .N(N), .FROM(B), .TO(TO), .WIDTH(SUM)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
             always @(posedge clk) if (en) held <= sum;
-            for (k = 0; k < WIDTH; k = k + 1) begin : column   // minus 2^TO: the inverted top bit and its extension
-                if (k < TO - B) begin : plain
-                    assign product[k] = held[k];
-                end else begin : sign
-                    assign product[k] = ~held[TO-B];
-                end
-            end
+            assign product = {{WIDTH-TO+B{~held[TO-B]}}, held[TO-B-1:0]};  // minus 2^TO: the inverted top bit, extended
         end else begin : constant                              // floor(K_s / 2^B) = -1
             assign product = {WIDTH{1'b1}};
         end
@@ -56,26 +49,25 @@ module hp_high #(
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(2), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
         mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product), .y(struck));
 
-    // All but the lowest bit of the carry is added to PH by half adders, which vanish where PH is constant; the lowest
-    // enters the chain, through a column that adds it to itself.
-    wire low_carry;
+    // All but the lowest bit of the carry is added to PH without a chain, which costs nothing where PH is constant; the
+    // lowest enters the adder's chain, through a column that adds it to itself.
+    localparam LOW = hp_min(CARRY > 0 ? CARRY : 1, WIDTH);   // columns that the carry reaches by itself
+    wire [LOW:0] ripple;
+    wire low_carry = CARRY > 0 ? carry[0] : 1'b0;
+    genvar k;
+    assign ripple[0] = 1'b0;
     generate
-        if (CARRY > 1) begin : bump
-            wire [WIDTH:0] ripple;
-            assign ripple[0] = 1'b0;
-            for (k = 0; k < WIDTH; k = k + 1) begin : column
-                if (k == 0 || k >= CARRY) begin : half
-                    assign addend[k] = struck[k] ^ ripple[k];
-                    assign ripple[k+1] = struck[k] & ripple[k];
-                end else begin : full
-                    assign addend[k] = struck[k] ^ ripple[k] ^ carry[k];
-                    assign ripple[k+1] = (struck[k] & ripple[k]) | (carry[k] & (struck[k] | ripple[k]));
-                end
+        for (k = 0; k < LOW; k = k + 1) begin : column
+            if (k == 0) begin : none
+                assign addend[k] = struck[k];
+                assign ripple[k+1] = 1'b0;
+            end else begin : full
+                assign addend[k] = struck[k] ^ ripple[k] ^ carry[k];
+                assign ripple[k+1] = (struck[k] & ripple[k]) | (carry[k] & (struck[k] | ripple[k]));
             end
-            assign low_carry = carry[0];
-        end else begin : straight
-            assign addend = struck;
-            assign low_carry = CARRY > 0 ? carry[0] : 1'b0;
+        end
+        if (WIDTH > LOW) begin : bump
+            hp_increment #(.WIDTH(WIDTH - LOW)) upper (.x(struck[WIDTH-1:LOW]), .c(ripple[LOW]), .y(addend[WIDTH-1:LOW]));
         end
     endgenerate
 

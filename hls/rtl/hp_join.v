@@ -3,9 +3,8 @@
 // Columns below YL pass by. With CIN the carry enters through a column of the chain that adds c + c.
 module hp_join #(
     parameter SPAN = 18,   // width of the buses; bit b is column b
-    parameter XL = 0,      // lowest column of x
-    parameter YL = 1,
-    parameter ZH = 10,     // columns of the sum: XL .. ZH-1
+    parameter YL = 1,      // lowest column of y
+    parameter ZH = 10,     // the sum lies below this column
     parameter CIN = 0
 ) (
     input wire [SPAN-1:0] x,
@@ -16,22 +15,14 @@ module hp_join #(
     localparam WIDTH = ZH - YL;
     wire [WIDTH:0] sum;
     wire [WIDTH-1:0] p = x[YL +: WIDTH], q = y[YL +: WIDTH];
-    genvar k;
     generate
         if (CIN != 0) begin : with_carry
             wire dropped;
             assign {sum, dropped} = {1'b0, p, c} + {1'b0, q, c};
         end else begin : plain
-            assign sum = p + q;
-        end
-        for (k = 0; k < SPAN; k = k + 1) begin : column
-            if (k < XL || k >= ZH) begin : none
-                assign z[k] = 1'b0;
-            end else if (k < YL) begin : pass
-                assign z[k] = x[k];
-            end else begin : add
-                assign z[k] = sum[k-YL];
-            end
+            assign sum = {1'b0, p} + {1'b0, q};
         end
     endgenerate
+    localparam [SPAN-1:0] PASS = ({{SPAN-1{1'b0}}, 1'b1} << YL) - 1;
+    assign z = (x & PASS) | ({{SPAN-WIDTH{1'b0}}, sum[WIDTH-1:0]} << YL);
 endmodule

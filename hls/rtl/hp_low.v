@@ -27,19 +27,16 @@ module hp_low #(
     localparam TO = hp_min(B, M + N - 1);
     localparam TOP = M + N - 1;          // the sum of all entries is the product plus 2^TOP
     localparam SUM = hp_bits(hp_part_max(M, N, 0, N, 0, TO));
-    wire [SUM-1:0] sum;
+    wire [SUM-1:0] sum;   // at most WIDTH bits, by the definition of CARRY
     wire [WIDTH-1:0] product, struck, t;
     hp_entries #(.M(M), .N(N), .FROM(0), .TO(TO), .WIDTH(SUM)) entries (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
-    genvar k;
     generate
-        for (k = 0; k < WIDTH; k = k + 1) begin : column
-            if (B > TOP && k >= TOP) begin : top  // plus 2^B - 2^TOP: the inverted top bit up to column B-1, then itself
-                assign product[k] = k < B ? ~sum[TOP] : k == B ? sum[TOP] : 1'b0;
-            end else if (k < SUM) begin : plain
-                assign product[k] = sum[k];
-            end else begin : none
-                assign product[k] = 1'b0;
-            end
+        if (B > TOP) begin : whole   // plus 2^B - 2^TOP: the inverted top bit up to column B-1, then itself
+            localparam [WIDTH-1:0] EXTENSION = (33'd1 << B) - (33'd1 << TOP);
+            localparam [WIDTH-1:0] OVER = CARRY > 0 ? 33'd1 << B : 33'd0;
+            assign product = {{WIDTH-TOP{1'b0}}, sum[TOP-1:0]} | (sum[TOP] ? OVER : EXTENSION);
+        end else begin : part
+            assign product = {{WIDTH+1-SUM{1'b0}}, sum};
         end
     endgenerate
     hp_tap #(.WIDTH(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))

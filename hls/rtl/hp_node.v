@@ -26,7 +26,7 @@ module hp_node #(
             assign z = y;
         end else begin : both
             wire c = hp_constants_meet(M, N, TO) ? ~s : 1'b1;
-            hp_join #(.SPAN(SPAN), .XL(XL), .YL(YL), .ZH(ZH), .CIN(CIN)) join_ (.x(x), .y(y), .c(c), .z(z));
+            hp_join #(.SPAN(SPAN), .YL(YL), .ZH(ZH), .CIN(CIN)) join_ (.x(x), .y(y), .c(c), .z(z));
         end
     endgenerate
 endmodule

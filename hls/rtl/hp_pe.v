@@ -79,19 +79,13 @@ module hp_pe #(
     wire [3*W-1:0] sent;
     wire take, shift;
     hp_vote #(.WIDTH(W)) above (.lanes(drain_in), .y(sent_vote));
-    genvar i;
-    generate
-        for (i = 0; i < W; i = i + 1) begin : taken
-            if (i >= SPLIT) begin : lanes
-                assign {sent[2*W+i], sent[W+i], sent[i]} = {drain_in[2*W+i], drain_in[W+i], drain_in[i]};
-            end else if (i >= ABOVE_SPLIT) begin : voted
-                assign {sent[2*W+i], sent[W+i], sent[i]} = {2'b00, sent_vote[i]};
-            end else begin : one
-                assign {sent[2*W+i], sent[W+i], sent[i]} = {2'b00, drain_in[i]};
-            end
-        end
-    endgenerate
+    localparam [W-1:0] THREE = SPLIT < W ? ~{W{1'b0}} << SPLIT : {W{1'b0}};
+    localparam [W-1:0] VOTED = ABOVE_SPLIT < W ? ~{W{1'b0}} << ABOVE_SPLIT : {W{1'b0}};
+    assign sent[0 +: W] = (sent_vote & VOTED & ~THREE) | (drain_in[0 +: W] & ~(VOTED & ~THREE));
+    assign sent[W +: W] = drain_in[W +: W] & THREE;
+    assign sent[2*W +: W] = drain_in[2*W +: W] & THREE;
 
+    genvar i;
     wire [(CARRY > 0 ? CARRY : 1)-1:0] carry;
     generate
         if (B > 0) begin : low
@@ -167,4 +161,6 @@ module hp_pe #(
             assign tally_out = {TALLY{1'b0}};
         end
     endgenerate
+    // One compiled class for all instances of a kind.
+    /* verilator no_inline_module */
 endmodule

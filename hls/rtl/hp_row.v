@@ -15,21 +15,15 @@ module hp_row #(
     output wire [SPAN-1:0] row
 );
     `include "hp_functions.vh"
-    localparam SPLIT = hp_constants_meet(M, N, FROM) || hp_constants_meet(M, N, TO);
-    genvar k;
-    generate
-        for (k = 0; k < SPAN; k = k + 1) begin : column
-            if (I == 0 && k == M && !SPLIT && M - 1 >= FROM && M - 1 < TO) begin : carried
-                assign row[k] = s & ~(a[M-1] & w);
-            end else if (I == 0 && k == M && SPLIT && FROM == M) begin : constant
-                assign row[k] = s;
-            end else if (k < FROM || k >= TO || k < I || k - I >= M) begin : none
-                assign row[k] = 1'b0;
-            end else if (k - I < M - 1 || (I == 0 && !SPLIT)) begin : plain
-                assign row[k] = (a[k-I] & w) ^ (I == N - 1);
-            end else begin : sign
-                assign row[k] = (a[k-I] & w) ^ (I == N - 1) ^ s;
-            end
-        end
-    endgenerate
+    localparam SPLIT = hp_constants_meet(M, N, FROM) != 0 || hp_constants_meet(M, N, TO) != 0;
+    localparam [SPAN-1:0] ONE = 1;
+    localparam [SPAN-1:0] PART = (ONE << TO) - (ONE << FROM);                       // columns FROM .. TO-1
+    localparam [M-1:0] COMPLEMENT = I == N - 1 ? {M{1'b1}} : {M{1'b0}};
+    // The sign column of row 0 is not complemented where the constant joins it.
+    localparam JOINED = I == 0 && !SPLIT && M - 1 >= FROM && M - 1 < TO;
+    localparam [M-1:0] SIGN = I == 0 && !SPLIT ? 0 : 1 << (M - 1);
+    localparam [SPAN-1:0] CONSTANT = JOINED || (I == 0 && SPLIT && FROM == M) ? ONE << M : 0;
+    wire [M-1:0] bits = (a & {M{w}}) ^ COMPLEMENT ^ (SIGN & {M{s}});
+    wire constant = s & ~(JOINED ? a[M-1] & w : 1'b0);
+    assign row = (({{SPAN-M{1'b0}}, bits} << I) & PART) | (CONSTANT & {SPAN{constant}});
 endmodule
