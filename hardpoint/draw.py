@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,15 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FAULT, SITES, FaultList, Stream, decode, live, population, streams
+from hardpoint.faults import FAULT, SITES, FaultList, Stream, bit_table, decode, live, population, streams
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.streams import log, philox, uniform
 
-__all__ = ["check_ber", "check_weights", "draw"]
+__all__ = ["Plan", "check_ber", "check_weights", "draw", "draw_count", "draw_single"]
+
+ANYWHERE = 0xFFFF0000  # the fourth counter word of draws that belong to no one layer and site
+COUNT, SINGLE = 1, 2
 
 
 def check_ber(ber: float) -> float:
@@ -53,27 +57,172 @@ def draw(
     `weights` multiplies the rate of site classes. Each (seed, image, trial, layer, site, copy) has a Philox stream of its
     own; inside it geometric gaps run over the enumeration of `hardpoint.faults.Stream`.
     """
-    check_ber(ber)
-    rates = {name: min(1.0, ber * weight) for name, weight in check_weights(weights).items()}
-    numbers = np.arange(images) if isinstance(images, (int, np.integer)) else np.asarray(images, np.int64)
-    if not 0 <= trial < 1 << 32 or not 0 <= seed < 1 << 64:
-        raise InputError(f"a seed is 0 to 2**64-1 and a trial 0 to 2**32-1, not {seed} and {trial}")
-    tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
-    pools = [stream for layer, tiling in enumerate(tilings) for stream in streams(array, tiling, layer)]
-    pools = [stream for stream in pools if rates[SITES[stream.site]] > 0]
-    found = gaps(pools, [rates[SITES[s.site]] for s in pools], numbers, seed, trial)
+    plan = Plan.of(array, network)
+    numbers, rates = plan.arguments(images, ber, seed, trial, weights)
+    chosen = [(stream, rate) for stream, rate in zip(plan.pools, rates, strict=True) if rate > 0]
+    pools = [stream for stream, _ in chosen]
     parts = []
-    for stream, (image, index) in zip(pools, found, strict=True):
+    for stream, (image, index) in zip(pools, gaps(pools, [rate for _, rate in chosen], numbers, seed, trial), strict=True):
         part = decode(stream, index, array)
         part["image"] = image
         parts.append(part)
     faults = np.concatenate(parts) if parts else np.zeros(0, FAULT)
-    faults = faults[live(faults, array, tilings)]
-    convention = f"ber {ber:g} per live site bit and step, flips"
-    if weights:
-        convention += ", site weights " + ", ".join(f"{k}={v:g}" for k, v in sorted(weights.items()))
-    count = int(numbers.max()) + 1 if len(numbers) else 0
-    return FaultList(faults, count, array.digest, network.digest, seed, trial, convention, population(array, network))
+    faults = faults[live(faults, array, list(plan.tilings))]
+    order = np.lexsort(
+        [faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")]
+    )
+    return plan.listed(faults[order], numbers, seed, trial, convention_of(ber, weights))
+
+
+def draw_count(
+    array: Array,
+    network: Network,
+    images: Sequence[int] | int,
+    count: int,
+    seed: int,
+    trial: int = 0,
+    weights: Mapping[str, float] | None = None,
+) -> FaultList:
+    """Exactly `count` different flips per inference, uniformly over its live site bits x steps (times `weights`)."""
+    plan = Plan.of(array, network)
+    numbers, _ = plan.arguments(images, 0.0, seed, trial, weights)
+    most = plan.live_bits(weights)
+    if not 0 <= count <= most // 2:
+        raise InputError(f"strikes per inference must be 0 to {most // 2}, half its live site bits x steps, not {count}")
+    kept = np.zeros(0, FAULT)
+    attempt, missing = 0, numbers if count else numbers[:0]
+    while len(missing):
+        tries = 2 * count + 16
+        image, number = np.repeat(missing, tries), np.tile(np.arange(attempt, attempt + tries), len(missing))
+        found, good = plan.at(uniform(philox(seed, (number, image, trial, ANYWHERE | COUNT))[0]), weights)
+        found["image"] = image
+        kept = np.concatenate([kept, found[good]])
+        _, firsts = np.unique(kept, return_index=True)
+        kept = kept[np.sort(firsts)]  # in order of the draws inside every image
+        kept = kept[np.argsort(kept["image"], kind="stable")]
+        rank = np.arange(len(kept)) - np.searchsorted(kept["image"], kept["image"])
+        kept = kept[rank < count]
+        image, have = np.unique(kept["image"], return_counts=True)
+        missing = np.setdiff1d(numbers, image[have == count])
+        attempt += tries
+    convention = f"{count} flips per inference, uniform over live site bits and steps" + weights_of(weights)
+    return plan.listed(np.sort(kept, order=list(KEYS)), numbers, seed, trial, convention)
+
+
+def draw_single(
+    array: Array,
+    network: Network,
+    images: int,
+    trials: Sequence[int] | int,
+    seed: int,
+    weights: Mapping[str, float] | None = None,
+    layer: int | None = None,
+    site: str | None = None,
+) -> NDArray[Any]:
+    """One flip per trial, independent and uniform over live site bits x steps (times `weights`) of `images` inferences.
+
+    Returns records of dtype FAULT by trial; `layer` and `site` restrict the population to a stratum.
+    """
+    plan = Plan.of(array, network)
+    numbers, _ = plan.arguments(trials, 0.0, seed, 0, weights)
+    if images < 1:
+        raise InputError(f"faults need at least 1 image to strike, not {images}")
+    if plan.live_bits(weights, layer, site) == 0:
+        raise InputError(f"there is nothing to strike in layer {layer}, site {site}")
+    faults, missing, attempt = np.zeros(len(numbers), FAULT), np.arange(len(numbers)), 0
+    while len(missing):
+        place, image = philox(seed, (attempt, 0, numbers[missing], ANYWHERE | SINGLE))
+        found, good = plan.at(uniform(place), weights, layer, site)
+        found["image"] = np.floor(uniform(image) * images)
+        faults[missing[good]] = found[good]
+        missing, attempt = missing[~good], attempt + 1
+    return faults
+
+
+KEYS = ("image", "layer", "tile", "step", "site", "row", "col", "copy", "bit")
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What drawing for `array` and `network` needs to know, worked out once."""
+
+    array: Array
+    network: Network
+    tilings: tuple[Tiling, ...]
+    pools: tuple[Stream, ...]
+    bits: NDArray[np.uint64]
+    population: dict[str, int]
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(array: Array, network: Network) -> Plan:
+        """The plan for `array` and `network`."""
+        tilings = tuple(Tiling.of(network.gemm(i), array) for i in range(len(network.gemms)))
+        pools = tuple(stream for layer, tiling in enumerate(tilings) for stream in streams(array, tiling, layer))
+        return Plan(array, network, tilings, pools, bit_table(array), population(array, network))
+
+    def arguments(
+        self, images: Sequence[int] | int, ber: float, seed: int, trial: int, weights: Mapping[str, float] | None
+    ) -> tuple[NDArray[np.int64], list[float]]:
+        """Numbers of the inferences and the rate of every pool, or an InputError."""
+        table = check_weights(weights)
+        check_ber(ber)
+        numbers = np.arange(images) if isinstance(images, (int, np.integer)) else np.asarray(images, np.int64)
+        if not 0 <= trial < 1 << 32 or not 0 <= seed < 1 << 64:
+            raise InputError(f"a seed is 0 to 2**64-1 and a trial 0 to 2**32-1, not {seed} and {trial}")
+        if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < 1 << 32:
+            raise InputError(f"inferences are numbered 0 to 2**32-1, not {numbers.min()} to {numbers.max()}")
+        return numbers, [min(1.0, ber * table[SITES[stream.site]]) for stream in self.pools]
+
+    def listed(self, faults: Any, numbers: Any, seed: int, trial: int, convention: str) -> FaultList:
+        """The fault list of sorted, live records."""
+        count = int(numbers.max()) + 1 if len(numbers) else 0
+        return FaultList.drawn(faults, count, self.array, self.network, seed, trial, convention, dict(self.population))
+
+    def shares(self, weights: Mapping[str, float] | None, layer: int | None, site: str | None) -> NDArray[np.float64]:
+        """Canonical size times weight of every pool, 0 outside `layer` and `site`."""
+        table = check_weights(weights)
+        if site is not None and site not in SITES:
+            raise InputError(f"there is no site class {site!r}; site classes are {', '.join(SITES)}")
+        inside = [layer in (None, s.layer) and site in (None, SITES[s.site]) for s in self.pools]
+        sizes = [s.size * table[SITES[s.site]] * good for s, good in zip(self.pools, inside, strict=True)]
+        return np.array(sizes, np.float64)
+
+    def at(
+        self, u: NDArray[np.float64], weights: Mapping[str, float] | None, layer: int | None = None, site: str | None = None
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Records at shares `u` of the canonical population, and which of them are live."""
+        shares = self.shares(weights, layer, site)
+        ends = np.cumsum(shares)
+        position = u * ends[-1]
+        pool = np.minimum(np.searchsorted(ends, position, side="right"), int(np.flatnonzero(shares)[-1]))
+        inside = (position - (ends - shares)[pool]) / shares[pool]
+        found = np.zeros(len(u), FAULT)
+        for number in np.unique(pool):
+            stream, here = self.pools[number], pool == number
+            index = np.clip(np.floor(inside[here] * stream.size), 0, stream.size - 1).astype(np.uint64)
+            found[here] = decode(stream, index, self.array)
+        return found, live(found, self.array, list(self.tilings))
+
+    def live_bits(self, weights: Mapping[str, float] | None = None, layer: int | None = None, site: str | None = None) -> int:
+        """Live site bits x steps per image, of site classes with a weight above 0, in `layer` and `site`."""
+        table = check_weights(weights)
+        if site is not None and site not in SITES:
+            raise InputError(f"there is no site class {site!r}; site classes are {', '.join(SITES)}")
+        if layer is not None and not 0 <= layer < len(self.tilings):
+            raise InputError(f"array layers are 0 to {len(self.tilings) - 1}, not {layer}")
+        counts = self.population if layer is None else population(self.array, self.network, layer)
+        return sum(count for name, count in counts.items() if table[name] > 0 and site in (None, name))
+
+
+def convention_of(ber: float, weights: Mapping[str, float] | None) -> str:
+    """What was drawn, in words."""
+    return f"ber {ber:g} per live site bit and step, flips" + weights_of(weights)
+
+
+def weights_of(weights: Mapping[str, float] | None) -> str:
+    """Site weights in words."""
+    return ", site weights " + ", ".join(f"{k}={v:g}" for k, v in sorted(weights.items())) if weights else ""
 
 
 def gaps(
@@ -87,7 +236,7 @@ def gaps(
     image = np.tile(images, len(pools))
     size = np.array([s.size for s in pools], np.float64)[pool]
     key = np.array([s.layer << 16 | s.site << 8 | s.copy for s in pools], np.uint64)[pool]
-    scale = np.array([0.0 if p >= 1 else float(1 / _log1m(p)) for p in rates])[pool]
+    scale = np.array([gap_scale(p) for p in rates])[pool]
     position = np.full(len(pool), -1.0)
     hits: list[tuple[Any, Any, Any]] = []
     draws = 0
@@ -103,7 +252,12 @@ def gaps(
     pools_hit, images_hit, index = (np.concatenate([hit[i] for hit in hits]) for i in range(3))
     order = np.lexsort((index, images_hit, pools_hit))
     cut = np.searchsorted(pools_hit[order], np.arange(len(pools) + 1))
-    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in pairwise(cut)]
+    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in zip(cut[:-1], cut[1:], strict=True)]
+
+
+def gap_scale(p: float) -> float:
+    """1 / log(1 - p), what a logarithm is multiplied by to give a gap."""
+    return 0.0 if p >= 1 else float(1 / _log1m(p))
 
 
 def _log1m(p: float) -> float:

@@ -79,6 +79,11 @@ class Stream:
         """Canonical number of site bits x steps."""
         return self.tiles * self.steps * self.rows * self.cols * self.bits
 
+    @property
+    def from_column(self) -> bool:
+        """Whether bits count from the PE's guard column."""
+        return SITES[self.site] == "carry" or (SITES[self.site] == "mul" and self.copy == OVERHANG)
+
 
 def streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
     """All enumerated populations of one layer that hold at least one bit on `array`, in (site, copy) order."""
@@ -113,7 +118,7 @@ def decode(stream: Stream, index: U, array: Array) -> NDArray[Any]:
     rest, row = np.divmod(rest, stream.rows)
     tile, step = np.divmod(rest, stream.steps)
     out = np.zeros(len(index), FAULT)
-    if SITES[stream.site] == "carry" or (SITES[stream.site] == "mul" and stream.copy == OVERHANG):
+    if stream.from_column:
         bit = bit + array.column_map[row, col]
     values = (stream.layer, tile, step + stream.first, row, col, stream.site, stream.copy, bit)
     for name, value in zip(("layer", "tile", "step", "row", "col", "site", "copy", "bit"), values, strict=True):
@@ -123,7 +128,7 @@ def decode(stream: Stream, index: U, array: Array) -> NDArray[Any]:
 
 def live(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[np.bool_]:
     """Which records strike a bit that exists and holds live data at that step (stuck bits: that exists)."""
-    table = _bit_table(array)
+    table = bit_table(array)
     row, col, site, copy, bit = (faults[key].astype(np.int64) for key in ("row", "col", "site", "copy", "bit"))
     good = (row < array.rows) & (col < array.cols) & (site < len(SITES)) & (copy <= OVERHANG) & (bit < 64)
     good &= faults["layer"] < len(tilings)
@@ -145,7 +150,7 @@ def live(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[n
     return np.asarray(good & (when | ~flip))
 
 
-def _bit_table(array: Array) -> NDArray[np.uint64]:
+def bit_table(array: Array) -> NDArray[np.uint64]:
     """Which bits exist: one 64-bit mask per (site, copy, row, col)."""
 
     def ones(low: Any, high: Any) -> NDArray[np.uint64]:
@@ -168,17 +173,17 @@ def _bit_table(array: Array) -> NDArray[np.uint64]:
     return table
 
 
-def population(array: Array, network: Network) -> dict[str, int]:
-    """Live site bits x steps per image and site, exact: what a BER multiplies.
+def population(array: Array, network: Network, layer: int | None = None) -> dict[str, int]:
+    """Live site bits x steps per image and site, exact: what a BER multiplies; of array layer `layer`, or of all.
 
     A multiply-accumulate step of an unguarded 8x8-bit PE with a 24-bit accumulator holds 8 + 8 + 24 + 24 live bits.
     """
-    table = _bit_table(array)
+    table = bit_table(array)
     counts = np.zeros((len(SITES), OVERHANG + 1, array.rows, array.cols), np.int64)
     for bit in range(64):
         counts += (table >> np.uint64(bit) & np.uint64(1)).astype(np.int64)
     total = dict.fromkeys(SITES, 0)
-    for index in range(len(network.gemms)):
+    for index in range(len(network.gemms)) if layer is None else (layer,):
         tiling = Tiling.of(network.gemm(index), array)
         m, k, n = tiling.gemm.m, tiling.gemm.k, tiling.gemm.n
         # how many tiles use row r, and column c
@@ -234,6 +239,15 @@ class FaultList:
         return len(self.faults)
 
     @classmethod
+    def drawn(cls, faults: Any, images: int, array: Array, network: Network, *rest: Any) -> FaultList:
+        """A list whose records are sorted and live by construction: neither is worked out again."""
+        made = cls(np.zeros(0, FAULT), images, array.digest, network.digest, *rest)
+        faults.setflags(write=False)
+        object.__setattr__(made, "faults", faults)
+        object.__setattr__(made, "_live", True)
+        return made
+
+    @classmethod
     def of(cls, faults: Any, array: Array, network: Network, images: int, **rest: Any) -> FaultList:
         """A list made by hand for `array` and `network`; a record that strikes nothing there is an InputError."""
         made = cls(faults, images, array.digest, network.digest, **rest)
@@ -246,6 +260,8 @@ class FaultList:
             what = "array" if self.array != array.digest else "network"
             theirs, ours = (self.array, array.digest) if what == "array" else (self.network, network.digest)
             raise InputError(f"the fault list was made for {what} {theirs}, not for {ours}")
+        if getattr(self, "_live", False):
+            return
         tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
         dead = np.flatnonzero(~live(self.faults, array, tilings))
         if len(dead):

@@ -13,11 +13,12 @@ import numpy as np
 
 import hardpoint
 from hardpoint.array import Array
-from hardpoint.draw import check_ber, check_weights, draw
+from hardpoint.draw import check_ber, check_weights
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList, population
 from hardpoint.files import digest, write_json
 from hardpoint.host.device import DeviceError
+from hardpoint.host.drawing import draw
 from hardpoint.host.outcomes import DUE, Counts, classify, count
 from hardpoint.host.store import Store
 from hardpoint.layers import Codes

@@ -49,7 +49,7 @@ def operand(state: Any, layer: Any, m: int, k: int) -> int:
     return int(state[layer[IN] + (h * layer[W] + w) * layer[C] + rest % layer[C]])
 
 
-@inlined
+@compiled
 def dot(state: Any, layer: Any, weights: Any, m: int, n: int, start: int, stop: int) -> int:
     """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row."""
     line = layer[KW] * layer[C]
@@ -80,7 +80,7 @@ def decoded(code: int, bits: int, signed: int) -> int:
     return code
 
 
-@inlined
+@compiled
 def low_product(a: int, w: int, act_bits: int, wgt_bits: int, column: int, signed: int) -> int:
     """PL: the partial products of columns below `column` and the constant's share of them."""
     constant = -(1 << (act_bits + wgt_bits - 1)) + (1 << (wgt_bits - 1)) + (signed << (act_bits - 1))
