@@ -340,18 +340,26 @@ def _bundle(lines: list[str]) -> Bundle:
                 raise InputError(f"a definition names a number once, not {line.strip()[:80]!r}")
             macros[match[1]] = _whole(match[2], match[1])
     bundle = Bundle(name, comments, tuple(_registers(name, macros)), macros)
-    described = {offset for offset, text in comments if text != "reserved" and not text.startswith("Memory ")}
-    if described ^ {word for word in bundle.words if not any(low <= word <= high for low, high in _memories(bundle))}:
+    memories = _memories(bundle)
+    described = {offset for offset, text in comments if text != "reserved"}
+    single = {word for word in bundle.words if not any(low <= word <= high for low, high in memories)}
+    if not bundle.registers or described != single | {high for _, high in memories}:
         raise InputError(f"the comments of bundle {name} describe other words than its definitions")
     return bundle
 
 
 def _memories(bundle: Bundle) -> list[tuple[int, int]]:
-    """First and last byte of each memory in the bundle: X..._ADDR_<NAME>_BASE and _HIGH."""
-    offsets = {register.name: register.offset for register in bundle.registers}
-    return [
-        (offset, offsets.get(f"{name[:-5]}_HIGH", offset)) for name, offset in offsets.items() if name.endswith("_BASE")
-    ]
+    """First and last byte of each memory in the bundle: X..._ADDR_<NAME>_BASE and _HIGH, with _WIDTH_ and _DEPTH_."""
+    spans = []
+    for macro, low in bundle.macros.items():
+        if macro.endswith("_BASE"):
+            prefix, _, name = macro[:-5].partition("_ADDR_")
+            companions = (f"{prefix}_ADDR_{name}_HIGH", f"{prefix}_WIDTH_{name}", f"{prefix}_DEPTH_{name}")
+            missing = [companion for companion in companions if companion not in bundle.macros]
+            if missing:
+                raise InputError(f"{macro} has no {missing[0]}")
+            spans.append((low, bundle.macros[companions[0]]))
+    return spans
 
 
 def _registers(bundle: str, macros: Mapping[str, int]) -> Iterable[HeaderRegister]:
