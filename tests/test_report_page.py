@@ -3,11 +3,11 @@
 import re
 
 import pytest
-from hardpoint.optimizer.report import Rate, Story, render
 
 from hardpoint.array import Array, Guard
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
+from hardpoint.optimizer.report import Rate, Story, render
 
 
 def story(name: str = "found design") -> Story:

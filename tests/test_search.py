@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
-from hardpoint.optimizer.search import Search
-from hardpoint.optimizer.space import Space
-from hardpoint.optimizer.study import Study
 
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
+from hardpoint.optimizer.search import Search
+from hardpoint.optimizer.space import Space
+from hardpoint.optimizer.study import Study
 
 SPACE = Space({"x": tuple(range(12)), "y": tuple(range(12)), "z": (False, True)}, lambda p: p["x"] or not p["z"])
 
