@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from hardpoint.cost import Cost
 
@@ -53,8 +52,7 @@ class Netlist:
 
     cells: tuple[Cell, ...]
     names: Mapping[str, Sequence[Bit]]
-    inputs: frozenset[Bit]
-    outputs: frozenset[Bit]
+    ports: Mapping[str, Sequence[Bit]]
 
     @classmethod
     def load(cls, path: Path, top: str) -> Netlist:
@@ -69,10 +67,7 @@ class Netlist:
                 ports[row["port_directions"][port]][port] = tuple(bits)
             cells.append(Cell(name, row["type"], ports["input"], ports["output"]))
         named = {name: tuple(row["bits"]) for name, row in module["netnames"].items() if not row["hide_name"]}
-        pins: dict[str, list[Any]] = defaultdict(list)
-        for row in module["ports"].values():
-            pins[row["direction"]] += row["bits"]
-        return cls(tuple(cells), named, frozenset(pins["input"]), frozenset(pins["output"]))
+        return cls(tuple(cells), named, {name: tuple(row["bits"]) for name, row in module["ports"].items()})
 
     @cached_property
     def counts(self) -> dict[str, int]:
@@ -91,6 +86,19 @@ class Netlist:
             for name, bits in self.names.items()
             if name == suffix or name.endswith("." + suffix)
         }
+
+    def following(self, ports: Sequence[str]) -> dict[str, int]:
+        """Primitives by type that nothing but the inputs `ports` and constants decides, through registers too."""
+        known = {bit for port in ports for bit in self.ports[port]}
+        known |= {bit for cell in self.cells for bits in cell.outputs.values() for bit in bits}
+        left = list(self.cells)
+        while True:
+            outside = [c for c in left if any(b not in known for bits in c.inputs.values() for b in bits if isinstance(b, int))]
+            if not outside:
+                return dict(sorted(Counter(cell.type for cell in left).items()))
+            known -= {bit for cell in outside for bits in cell.outputs.values() for bit in bits}
+            gone = {cell.name for cell in outside}
+            left = [cell for cell in left if cell.name not in gone]
 
     @cached_property
     def levels(self) -> Levels:

@@ -13,10 +13,7 @@ from pathlib import Path
 
 from hardpoint.errors import InputError
 
-__all__ = ["RTL", "YosysError", "rtl_sources", "run", "version"]
-
-RTL = Path(__file__).parent / "rtl"
-"""The Verilog of the core."""
+__all__ = ["YosysError", "run", "version"]
 
 _CHILD = """
 import sys
@@ -39,19 +36,6 @@ def version() -> str:
         raise InputError(
             "synthesis needs Yosys, and the package pyosys is not installed: pip install 'hardpoint[hls]'"
         ) from None
-
-
-def rtl_sources(folder: Path = RTL) -> dict[str, str]:
-    """Verilog files of `folder` and the headers they include, by name.
-
-    >>> "hp_pe.v" in rtl_sources()
-    True
-    """
-    return {
-        path.name: path.read_text(encoding="utf-8")
-        for path in sorted(folder.iterdir())
-        if path.suffix in (".v", ".vh")
-    }
 
 
 def run(passes: Iterable[str], timeout_s: float, files: Mapping[str, str] | None = None, folder: str = ".") -> str:

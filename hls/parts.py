@@ -1,0 +1,169 @@
+"""An array as the modules that it is made of, and what each of them costs when synthesised alone.
+
+Three things tell an array from the sum of its modules. What `flags_in` alone decides in a PE is the same in all PEs of a
+diagonal, and merges. The top row's drain registers take nothing from above. And an operand register at the array's edge
+ends the delay line before it, so both become one shift register.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from hardpoint.array import Array
+from hardpoint.cost import Cost
+from hardpoint.errors import InputError
+from hardpoint.files import digest, load_json, write_json
+from hardpoint.hls import verilog
+from hardpoint.hls.boards import board
+from hardpoint.hls.synthesis import synthesise
+from hardpoint.hls.yosys import version
+
+__all__ = ["TABLE", "Part", "Price", "delay", "frame", "measured", "pe", "price", "source_digest", "write_table"]
+
+TABLE = Path(__file__).parent / "costs.json"
+"""The shipped table of synthesised parts."""
+
+
+@dataclass(frozen=True, order=True)
+class Part:
+    """A module of the core with its parameters.
+
+    `kind` is "whole", "top row" (a PE with nothing above) or "frame" (the array with its PEs taken out).
+    """
+
+    module: str
+    parameters: tuple[tuple[str, int], ...]
+    family: str = "xc7"
+    kind: str = "whole"
+
+    @classmethod
+    def of(cls, module: str, family: str, kind: str = "whole", **parameters: int) -> Part:
+        """A part from keywords, which take the order of the alphabet."""
+        return cls(module, tuple(sorted(parameters.items())), family, kind)
+
+    def __str__(self) -> str:
+        settings = "".join(f" {name}={value}" for name, value in self.parameters)
+        return f"{self.family} {self.module} {self.kind}{settings}"
+
+
+@dataclass(frozen=True)
+class Price:
+    """LUTs, flip-flops and DSPs of a part, and how much of them merges among PEs of one diagonal."""
+
+    lut: int
+    ff: int
+    dsp: int = 0
+    shared_lut: int = 0
+    shared_ff: int = 0
+
+
+def pe(array: Array, row: int, col: int) -> Part:
+    """The PE of `array` at (row, col); parameters that change nothing there are at their default.
+
+    >>> str(pe(Array(2, 2, taps=False), 0, 0))
+    'xc7 hp_pe top row ABOVE=1 ABOVE_SPLIT=24 B=24 DRAIN=1 EVENTS=0 LATE=0 LEFT=1 M=8 N=8 OPERAND=1 TAPS=0 W=24'
+    """
+    column, lanes, drains = array.column_map, array.operand_lanes, array.drain_lanes
+    split = int(column[row, col]) if drains[row, col] == 3 else array.acc_bits
+    above = int(column[row - 1, col]) if row and drains[row - 1, col] == 3 else array.acc_bits
+    one = lanes[row, col] == 1  # three lanes take each lane as it comes
+    return Part.of(
+        "hp_pe",
+        board(array.board).family,
+        "whole" if row else "top row",
+        M=array.act_bits,
+        N=array.wgt_bits,
+        W=array.acc_bits,
+        B=int(column[row, col]),
+        OPERAND=int(lanes[row, col]),
+        DRAIN=int(drains[row, col]),
+        LEFT=int(lanes[row, col - 1]) if one and col else 1,
+        ABOVE=int(lanes[row - 1, col]) if one and row else 1,
+        ABOVE_SPLIT=above if above < split else array.acc_bits,
+        LATE=int((column[:, col] < array.acc_bits).any()),
+        TAPS=int(array.taps),
+        EVENTS=int(array.taps),
+    )
+
+
+def delay(family: str, depth: int) -> Part:
+    """A delay of one bit by `depth` cycles."""
+    return Part.of("hp_delay", family, WIDTH=1, DEPTH=depth)
+
+
+def frame(array: Array, cols: int) -> tuple[Part, Array]:
+    """The array without its PEs, narrowed to `cols` unguarded columns of the least width; and that narrow array."""
+    narrow = Array(array.rows, cols, act_bits=2, wgt_bits=2, acc_bits=12, taps=array.taps, board=array.board)
+    part = Part.of(
+        verilog.TOP,
+        board(array.board).family,
+        "frame",
+        **{"R": narrow.rows, "C": cols, "M": 2, "N": 2, "W": 12, "B0": 12, "B1": 12, "B2": 12},
+        TAPS=int(array.taps),
+        EVENTS=int(array.taps),
+    )
+    return part, narrow
+
+
+def price(part: Part) -> Price:
+    """What `part` costs: from the shipped table, else synthesised (and kept in the user's cache)."""
+    row = _table().get(str(part))
+    return measured(part) if row is None else Price(*row)
+
+
+def measured(part: Part, sources: Mapping[str, str] | None = None) -> Price:
+    """What `part` of `sources` (the core's Verilog) costs by synthesis, whatever the table says."""
+    sources = dict(verilog.sources() if sources is None else sources)
+    if part.kind == "frame":
+        sources["hp_pe.v"] = _hollow(sources["hp_pe.v"])
+    elif part.kind == "top row":
+        sources["hp_pe.v"] = _topmost(sources["hp_pe.v"])
+    control = ("clk", "rst", "en", "flags_in") if part.module == "hp_pe" else ()
+    made = synthesise(part.module, dict(part.parameters), part.family, sources=sources, control=control)
+    numbers = (made.cost.lut, made.cost.ff, made.cost.dsp, made.shared.lut, made.shared.ff)
+    return Price(*(int(number or 0) for number in numbers))
+
+
+_HEAD = re.compile(r"^module .*?^\);\n", re.S | re.M)
+
+
+def _hollow(module: str) -> str:
+    """The head of a Verilog module as a black box."""
+    head = _HEAD.search(module)
+    if head is None:
+        raise InputError("hp_pe.v has no module with a list of ports")
+    return f"(* blackbox *)\n{head.group()}endmodule\n"
+
+
+def _topmost(module: str) -> str:
+    """A PE whose `drain_in` is zero, as the array ties it in its top row."""
+    port = re.search(r"^ *input wire (\[[^\n]*\]) drain_in,\n", module, re.M)
+    head = _HEAD.search(module)
+    if port is None or head is None:
+        raise InputError("hp_pe.v has no port drain_in")
+    tied = head.group().replace(port.group(), "") + f"    wire {port.group(1)} drain_in = 0;\n"
+    return module.replace(head.group(), tied)
+
+
+def source_digest(sources: Mapping[str, str]) -> str:
+    """Names Verilog by content."""
+    return digest(*(text for item in sorted(sources.items()) for text in item))
+
+
+@lru_cache(1)
+def _table() -> dict[str, list[int]]:
+    if not TABLE.is_file():
+        return {}
+    return dict(load_json(TABLE, "cost table")["parts"])
+
+
+def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]) -> None:
+    """Write the table of parts, with the digest of the Verilog that they were made from."""
+    rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(known.items())}
+    write_json(path, {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digest(sources), "parts": rows})
