@@ -4,8 +4,11 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PACKAGES := hardpoint training hls host optimizer
+# The Python of a board's image, if it is here and runs.
+PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && echo $$p)
+PYNQ_VERSIONS := 3.1.2 4.0.0
 
-.PHONY: setup demo test check-all bench lint types clean check-reports
+.PHONY: setup demo test check-all bench bench-training lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -25,6 +28,31 @@ test: lint
 
 check-all: test
 	$(RUN) -m pytest -m slow
+	$(MAKE) --no-print-directory test-pynq test-board
+
+# The board's device on the real pynq, over a board that is not there; behind it the emulator and the compiled C++.
+test-pynq: $(STAMP) $(PYNQ_VERSIONS:%=.pynq-venv-%/.installed)
+	@library=$$($(RUN) tests/zynq/library.py); for version in $(PYNQ_VERSIONS); do \
+		echo "pynq $$version:"; \
+		.pynq-venv-$$version/bin/python -W ignore -m pytest -W ignore $${library:+--csim $$library} tests/zynq || exit 1; \
+	done
+
+.pynq-venv-%/.installed: requirements-pynq.txt pyproject.toml
+	test -x .pynq-venv-$*/bin/python || $(or $(PYTHON310),$(PYTHON)) -m venv .pynq-venv-$*
+	.pynq-venv-$*/bin/python -m pip install --quiet --no-deps --disable-pip-version-check -r requirements-pynq.txt
+	.pynq-venv-$*/bin/python -m pip install --quiet --no-deps --no-build-isolation --disable-pip-version-check pynq==$* --editable .
+	touch $@
+
+# What a board installs, and the tests that run there: Python 3.10, NumPy 1.26 and little else.
+test-board: $(STAMP)
+ifeq ($(PYTHON310),)
+	@echo "test-board is skipped: no python3.10 that runs is on PATH; name one with PYTHON310=..."
+else
+	test -x .board-venv/bin/python || $(PYTHON310) -m venv .board-venv
+	@mkdir -p build/board
+	$(RUN) -m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir build/board .
+	$(RUN) tests/run_on_board.py .board-venv build/board
+endif
 
 lint: types
 	$(RUN) -m ruff check .
@@ -35,6 +63,9 @@ types: $(STAMP)
 	@mkdir -p build/types/hardpoint
 	@for f in hardpoint/*; do ln -sfn ../../../$$f build/types/hardpoint/$$(basename $$f); done
 	@for p in hls host optimizer training; do ln -sfn ../../../$$p build/types/hardpoint/$$p; done
+
+bench-training: $(STAMP)
+	$(RUN) benchmarks/training.py $(foreach d,$(or $(DATA),digits),--data $(d))
 
 bench: $(STAMP)
 	$(RUN) benchmarks/emulation.py
