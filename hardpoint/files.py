@@ -73,8 +73,11 @@ def save_npz(
 ) -> None:
     """Write a JSON header and named arrays as a compressed `.npz` without pickles."""
     text = json.dumps(header, allow_nan=False).encode()
+    pickled = [name for name, array in arrays.items() if array.dtype.hasobject]
+    if pickled:  # savez's own allow_pickle is new in NumPy 2; before, it stores an array of that name
+        raise InputError(f"array {pickled[0]!r} holds objects, which only pickles can store")
     with atomic_path(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, allow_pickle=False, **{"header": np.frombuffer(text, np.uint8), **arrays})
+        np.savez_compressed(file, **{"header": np.frombuffer(text, np.uint8), **arrays})
 
 
 def load_npz(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:
