@@ -18,7 +18,19 @@ from hardpoint.program import LIMITS, Limits
 
 __all__ = ["build", "verilator_root"]
 
-VERILATOR = ("--cc", "-O3", "-Wno-fatal", "--x-assign", "0", "--x-initial", "0", "--output-split", "12000", "--prefix", "Vcore")
+VERILATOR = (
+    "--cc",
+    "-O3",
+    "-Wno-fatal",
+    "--x-assign",
+    "0",
+    "--x-initial",
+    "0",
+    "--output-split",
+    "12000",
+    "--prefix",
+    "Vcore",
+)
 MODEL_FLAGS = ("-std=c++17", "-O1", "-fPIC")
 SHELL_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-DHARDPOINT_PLAIN", "-Wno-unknown-pragmas")
 RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
@@ -52,9 +64,12 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS,
         for key, text in {**files, **rtl}.items():
             (Path(work) / key).write_text(text, encoding="utf-8")
         chosen = [f"-G{key}={value}" for key, value in parameters.items()]
-        modules = sorted(key for key in rtl if key.endswith(".v"))
         root = verilator_root()
-        _run([str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", verilog.TOP, *modules], work, root)
+        _run(
+            [str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", verilog.TOP, f"{verilog.TOP}.v"],
+            work,
+            root,
+        )
         include = ["-I.", "-Iobj_dir", *_include(root)]
         # One unit each: most of the time goes into parsing headers.
         model = sorted(path.name for path in Path(work, "obj_dir").glob("*.cpp"))

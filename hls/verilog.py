@@ -14,9 +14,9 @@ TOP = "hardpoint_core"
 
 
 def sources() -> dict[str, str]:
-    """The hand-written Verilog by file name."""
+    """The hand-written Verilog of the array by file name."""
     folder = resources.files("hardpoint.hls") / "rtl"
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith((".v", ".vh")))
+    names = sorted(item.name for item in folder.iterdir() if item.name.startswith("hp_") or item.name == f"{TOP}.v")
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 

@@ -174,23 +174,20 @@ void hardpoint_core(
     const Bits expected = tiles.to_uint64() * ROWS, all = tiles.to_uint64() * k;
     Bits fed = 0, left = 0, cycles = 0, iterations = 0;
     const auto feed = [&]() {
-        if (fed == all) {
-            model.in_valid = 0;
-            model.flush = 1;
-            return;
-        }
+        model.flush = fed == all;
+        if (fed == all) return;
         const Beat beat = beats.read();
         for (int r = 0; r < ROWS; ++r) put(model.in_a, r * ACT_BITS, ACT_BITS, beat.range((r + 1) * ACT_BITS - 1, r * ACT_BITS).to_uint64());
         for (int c = 0; c < COLS; ++c) {
             const int low = ROWS * ACT_BITS + c * WGT_BITS;
             put(model.in_w, c * WGT_BITS, WGT_BITS, beat.range(low + WGT_BITS - 1, low).to_uint64());
         }
-        model.in_valid = 1;
         model.in_first = fed % k == 0;
         model.in_last = fed % k == k - 1;
         model.in_sgn = signed_act;
     };
     feed();
+    unsigned weather = 0xACE1;  // a Fibonacci register of 16 bits
     while (left < expected && iterations < limit.to_uint64()) {
         if (next != plan.end() && std::get<0>(next->first) <= cycles) {
             model.ce = 0;
@@ -199,24 +196,29 @@ void hardpoint_core(
             clocked->settle();
             clocked->rise();
         }
+        // Now and then a neighbour is late, so that every run also shows that waiting changes nothing.
+        weather = weather >> 1 | ((weather ^ weather >> 2 ^ weather >> 3 ^ weather >> 5) & 1) << 15;
+        const bool hungry = weather % 16 == 0, full = weather / 16 % 16 == 0;
         model.ce = 1;
+        model.in_valid = fed < all && !hungry;
+        model.out_ready = !full;
         clocked->settle();
-        if (!model.advance) break;
-        if (model.out_valid) {
+        const bool passes = model.advance, enters = model.in_valid && model.in_ready;
+        if (passes && model.out_valid) {
             Sums row = 0;
             for (int c = 0; c < COLS; ++c) row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS) = take(model.out_data, c * ACC_BITS, ACC_BITS);
             sums.write(row);
             ++left;
         }
-        const bool taken = model.in_valid && model.in_ready;
         clocked->rise();
-        if (taken) {
+        if (enters) {
             ++fed;
             feed();
         }
-        ++cycles;
-        ++iterations;
+        cycles += passes;
+        iterations += passes || !(hungry || full);
     }
+    model.out_ready = 1;
     for (Bits i = fed + 1; i < all; ++i) beats.read();
     for (Bits i = left; i < expected; ++i) sums.write(0);
     counts.write(cycles);
@@ -227,4 +229,18 @@ void hardpoint_core(
     }
     clocked->settle();
     for (int c = 0; c < COLS; ++c) counts.write(take(model.votes, 32 * c, 32));
+}
+
+// The cycle in which PE (row, col) does at `site` what the array does at `tile` and `step`: for the columns below its
+// guard column, with `low`, or from it on. -1 where a drain register does nothing then.
+extern "C" long hp_cycle(long tile, long step, int row, int col, int site, int low, long k) {
+    Strike strike = {};
+    const Bits period = period_of(ap_uint<32>(k)).to_uint64();
+    strike.when = tile * period + step;
+    strike.row = row;
+    strike.col = col;
+    strike.site = site;
+    bool dead;
+    const Bits now = cycle(strike, low != 0, k, period, dead);
+    return dead ? -1 : long(now);
 }
