@@ -18,7 +18,7 @@ import numpy as np
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
-from hardpoint.files import write_json
+from hardpoint.files import atomic_path, write_json
 from hardpoint.hls.cost import array_cost
 from hardpoint.hls.frontend import conversion, gate1, load_model
 from hardpoint.statistics import bootstrap
@@ -27,7 +27,7 @@ from hardpoint.training.data import DataSet, load
 from hardpoint.training.injection import Injections, inject
 from hardpoint.training.models import architecture
 from hardpoint.training.ranking import METHODS, rank
-from hardpoint.training.train import Recipe, record, train
+from hardpoint.training.train import Recipe, record, train, train_floats
 
 MODEL = {"digits": "digits-cnn", "mnist": "bench", "fashion": "bench", "cifar10": "resnet8"}
 RECIPE = {
@@ -42,14 +42,20 @@ PARTS = ("accuracy", "curve", "ranking", "robust")
 
 
 def trained(out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0) -> tuple[Any, dict[str, Any]]:
-    """A model and its record, trained now or before."""
+    """A model and its record, trained now or before; its seconds leave out the float model's, which a seed shares."""
     path = out / f"{data.name}-{bits}bit-q{q_scale}-seed{seed}{f'-ber{ber:g}' if ber else ''}.h5"
     if not record(path):
         recipe = RECIPE[data.name]
         if ber:
             recipe = Recipe(recipe.float_epochs, recipe.epochs, recipe.batch, recipe.rate, recipe.quantised_rate, ber=ber)
         made = architecture(MODEL[data.name], data.shape, data.classes)
-        result = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=recipe)
+        began, floats = time.monotonic(), out / f"{data.name}-floats-seed{seed}.h5"
+        if not floats.is_file():
+            with atomic_path(floats) as part:
+                train_floats(made, data, seed=seed, recipe=recipe).save(part, save_format="h5")
+            say(f"{floats.name}: {time.monotonic() - began:.0f} s")
+        start = load_model(floats)
+        result = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=recipe, start=start)
         result.save(path)
         say(f"{path.name}: test accuracy {result.test_accuracy:.4f} in {result.seconds:.0f} s")
     return load_model(path), record(path)
@@ -188,7 +194,6 @@ def main() -> None:
     options = parser.parse_args()
     file, models = options.out / "training.json", options.out / "models"
     models.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
     for text in options.data or ["digits"]:
         name, _, path = text.partition("=")
         data = load(name, path or None)
@@ -201,6 +206,7 @@ def main() -> None:
                 value = rankings(models, data, options.trials)
             else:
                 value = robust(models, data, [0.0, 1e-5], min(options.seeds, 2), options.trials)
+            results: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
             results.setdefault({"curve": "qscale_curve"}.get(part, part), {})[name] = value
             write_json(file, results)
 

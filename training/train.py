@@ -22,7 +22,7 @@ from hardpoint.training.backend import load, seeded
 from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
 from hardpoint.training.data import DataSet, Split
 
-__all__ = ["Recipe", "Trained", "accuracy", "record", "train"]
+__all__ = ["Recipe", "Trained", "accuracy", "record", "train", "train_floats"]
 
 Progress = Callable[[str, int, int, float], None]
 """Called as (phase, epoch, epochs, validation accuracy) after every epoch."""
@@ -130,12 +130,8 @@ def train(
     """
     recipe, default = recipe or Recipe(), default or Widths()
     began = time.monotonic()
-    backend = seeded(seed)
-    backend.keras.backend.clear_session()
-    floats = start
-    if floats is None:
-        floats = float_model(architecture)
-        _fit(floats, architecture, data, recipe, "floats", seed, progress)
+    floats = start or train_floats(architecture, data, seed=seed, recipe=recipe, progress=progress)
+    seeded(seed)  # anew, so that a start made earlier leads to the same weights
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
     formats = constrained(
         architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale
@@ -153,6 +149,21 @@ def train(
         accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
         time.monotonic() - began, data.note,
     )  # fmt: skip
+
+
+def train_floats(
+    architecture: Architecture,
+    data: DataSet,
+    *,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    progress: Progress | None = None,
+) -> Any:
+    """The first step of training alone: a float model, from which many quantised ones may start."""
+    seeded(seed).keras.backend.clear_session()
+    floats = float_model(architecture)
+    _fit(floats, architecture, data, recipe or Recipe(), "floats", seed, progress)
+    return floats
 
 
 def _fit(
