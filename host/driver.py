@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
+from hardpoint.bitstream import CORES
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList
 from hardpoint.host.device import Buffer, Device, DeviceError
@@ -17,7 +18,7 @@ from hardpoint.network import Network
 from hardpoint.program import LIMITS, Limits, Mode, Program, Status, decode, encode, record_words
 from hardpoint.registers import CONTROL, START, offsets
 
-__all__ = ["Driver", "Loaded", "Played"]
+__all__ = ["Driver", "Interrupted", "Loaded", "Played"]
 
 HUNG = 1 << 16
 """Status of an image that the device never finished."""
@@ -34,17 +35,37 @@ class Played:
     votes: NDArray[np.int64]
 
 
+class Interrupted(DeviceError):
+    """The device failed while it played; `played` holds the images that it had finished, from the first one on."""
+
+    def __init__(self, error: DeviceError, played: Played) -> None:
+        super().__init__(str(error))
+        self.played = played
+
+
 class Driver:
     """Drives one accelerator, built as `array`, through `device`.
 
     `batch` images run per start (fewer where the device's buffers would not hold them); every wait ends after `timeout_s` seconds.
+    `core` says what the core was made from, "hls" (C++) or "rtl" (Verilog), and so how strikes are timed; a simulated
+    device says it itself.
     """
 
     def __init__(
-        self, device: Device, array: Array, *, limits: Limits = LIMITS, batch: int = 256, timeout_s: float = 600.0
+        self,
+        device: Device,
+        array: Array,
+        *,
+        limits: Limits = LIMITS,
+        batch: int = 256,
+        timeout_s: float = 600.0,
+        core: str | None = None,
     ) -> None:
         if batch < 1:
             raise InputError(f"a batch holds 1 image or more, not {batch}")
+        self.core = core if core is not None else str(getattr(device, "core", "hls"))
+        if self.core not in CORES:
+            raise InputError(f"a core is synthesised from {' or '.join(CORES)}, not {self.core!r}")
         self.device, self.array, self.limits = device, array, limits
         self.batch, self.timeout_s = batch, timeout_s
         self._at = offsets()
@@ -95,7 +116,7 @@ class Loaded:
     def __init__(self, driver: Driver, network: Network) -> None:
         self.driver, self.network = driver, network
         self.program = Program.of(network, driver.array, driver.limits)
-        self._strikes = Strikes(driver.array, network)
+        self._strikes = Strikes(driver.array, network, cycles=driver.core == "rtl")
         self._buffers: list[Buffer] = []
         self._fixed = {
             name: self._filled(words)
@@ -103,15 +124,8 @@ class Loaded:
         }
         self._scratch = self._allocate(8 * self.program.scratch_words)
         self._record = record_words(driver.array)
-        self._slots = [
-            _Slot(
-                *(
-                    self._allocate(8 * driver.batch * words)
-                    for words in (self.program.source_words, self.program.result_words, self._record)
-                )
-            )
-            for _ in range(2)
-        ]
+        self.batch = driver.batch
+        self._slots = self._slots_of(driver.batch)
         self._checked = False
 
     @property
@@ -129,49 +143,90 @@ class Loaded:
             )
         return played.outputs
 
-    def play(self, x: Any, faults: FaultList | None = None) -> Played:
-        """Outputs, status and counts for input codes `x` while `faults` strike; image i of `x` is image i of the list."""
+    def play(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Played:
+        """Outputs, status and counts for input codes `x` while `faults` strike; image i of `x` is inference `first` + i.
+
+        Where the device fails, Interrupted holds what was finished before; the device needs a reset then.
+        """
         x = self.network.check_input(x)
         if faults is not None:
             faults.check(self.driver.array, self.network)
-        batches = [(at, min(self.driver.batch, len(x) - at)) for at in range(0, len(x), self.driver.batch)]
-        parts = []
+        parts: list[Played] = []
         waiting: tuple[int, int, _Slot] | None = None
-        for i, (at, count) in enumerate(batches):
-            slot = self._slots[i % 2]
-            mode = self._fill(slot, x[at : at + count], None if faults is None else faults.faults, at)
+        try:
+            at, i = 0, 0
+            while at < len(x):
+                slot, batch = self._slots[i % 2], x[at : at + self.batch]
+                mode = self._fill(slot, batch, None if faults is None else faults.faults, first + at)
+                if mode is None:  # so many strikes that memory holds only those of fewer images
+                    self.batch = len(batch) // 2
+                    continue
+                if waiting is not None:
+                    parts.append(self._finish(*waiting))
+                waiting = (first + at, len(batch), slot)
+                self._start(slot, first + at, len(batch), mode)
+                at, i = at + len(batch), i + 1
             if waiting is not None:
                 parts.append(self._finish(*waiting))
-            self._start(slot, at, count, mode)
-            waiting = (at, count, slot)
-        if waiting is not None:
-            parts.append(self._finish(*waiting))
-        if not parts:
-            parts = [self._read(self._slots[0], 0, 0)]
+        except DeviceError as error:
+            salvaged = [] if waiting is None else self._salvaged(*waiting)
+            raise Interrupted(error, self._joined(parts + salvaged)) from error
+        return self._joined(parts)
+
+    def _joined(self, parts: list[Played]) -> Played:
+        """Batches one after the other, outputs in the network's order."""
+        nothing = np.zeros(0, np.int64)
+        none = Played(
+            np.zeros((0, self.program.outputs), np.int64), nothing, nothing, np.zeros((0, self.array.cols), np.int64)
+        )
+        parts = [none, *parts]
         fields = zip(*((part.outputs, part.status, part.cycles, part.votes) for part in parts), strict=True)
         outputs, status, cycles, votes = (np.concatenate(field) for field in fields)
         return Played(self.network.ordered(outputs), status, cycles, votes)
+
+    def _salvaged(self, first: int, count: int, slot: _Slot) -> list[Played]:
+        """What a batch that failed had finished: the images before the first without its record."""
+        try:
+            done = min(count, self.driver.read("done_images"))
+            tags = (self._records(slot, done)[:, 0] & 0xFFFFFFFF).astype(np.int64)
+            done = int(np.append(tags != np.arange(first, first + done), True).argmax())
+            return [self._read(slot, first, done)]
+        except DeviceError:
+            return []
 
     def close(self) -> None:
         """Free the network's memory on the device."""
         while self._buffers:
             self._buffers.pop().free()
 
-    def _fill(self, slot: _Slot, x: NDArray[np.int64], faults: Any, first: int) -> Mode | int:
-        """Write a batch's inputs and strikes; returns its mode."""
+    def _fill(self, slot: _Slot, x: NDArray[np.int64], faults: Any, first: int) -> Mode | int | None:
+        """Write a batch's inputs and strikes; returns its mode, None where memory does not hold the strikes."""
         words = encode(x, self.program.source_format, self.program.source_words)
         _write(slot.source, words)
         mode = 0 if self._checked else Mode.CHECK
         if faults is None or not len(faults):
             return mode
         strikes = self._strikes.words(faults, first, len(x))
-        if slot.strikes is None or len(slot.strikes.data) < strikes.nbytes:
-            if slot.strikes is not None:
-                self._buffers.remove(slot.strikes)
-                slot.strikes.free()
-            slot.strikes = self._allocate(strikes.nbytes)
+        if not self._has_room(slot, strikes.nbytes, len(x) == 1):
+            return None
+        assert slot.strikes is not None
         _write(slot.strikes, strikes)
         return mode | Mode.STRIKES
+
+    def _has_room(self, slot: _Slot, size: int, must: bool) -> bool:
+        """Give `slot` a buffer for `size` bytes of strikes; False where memory does not hold it, an error if it `must`."""
+        if slot.strikes is not None and len(slot.strikes.data) < size:
+            self._buffers.remove(slot.strikes)
+            slot.strikes.free()
+            slot.strikes = None
+        if slot.strikes is None:
+            try:
+                slot.strikes = self._allocate(size)
+            except InputError:
+                if must:
+                    raise
+                return False
+        return True
 
     def _start(self, slot: _Slot, first: int, count: int, mode: int) -> None:
         driver = self.driver
@@ -201,11 +256,10 @@ class Loaded:
     def _read(self, slot: _Slot, first: int, count: int) -> Played:
         """A finished batch's outputs and records."""
         slot.result.invalidate()
-        slot.records.invalidate()
         words = slot.result.data.view("<u8")[: count * self.program.result_words].reshape(
             count, self.program.result_words
         )
-        records = slot.records.data.view("<u8")[: count * self._record].reshape(count, self._record)
+        records = self._records(slot, count)
         tags, status = records[:, 0] & 0xFFFFFFFF, (records[:, 0] >> np.uint64(32)).astype(np.int64)
         wrong = np.flatnonzero(tags != np.arange(first, first + count))
         if len(wrong):
@@ -214,6 +268,25 @@ class Loaded:
         votes = np.ascontiguousarray(records[:, 2:]).view("<u4")[:, : self.driver.array.cols].astype(np.int64)
         outputs = decode(words, self.program.result_format, self.program.outputs)
         return Played(outputs, status, records[:, 1].astype(np.int64), votes)
+
+    def _records(self, slot: _Slot, count: int) -> NDArray[np.uint64]:
+        """The first `count` records of a batch, (images, words)."""
+        slot.records.invalidate()
+        return slot.records.data.view("<u8")[: count * self._record].reshape(count, self._record)
+
+    def _slots_of(self, batch: int) -> list[_Slot]:
+        """Buffers of two batches of `batch` images, or of half as many until the device's memory holds them."""
+        sizes = [8 * batch * words for words in (self.program.source_words, self.program.result_words, self._record)]
+        before = len(self._buffers)
+        try:
+            self.batch = batch
+            return [_Slot(*(self._allocate(size) for size in sizes)) for _ in range(2)]
+        except InputError:
+            while len(self._buffers) > before:
+                self._buffers.pop().free()
+            if batch == 1:
+                raise
+            return self._slots_of(batch // 2)
 
     def _allocate(self, size: int) -> Buffer:
         buffer = self.driver.device.allocate(max(size, 8))
