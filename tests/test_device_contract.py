@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ class TestEmulator(DeviceContract):
 class TestCsim(DeviceContract):
     @pytest.fixture
     def device(self) -> Iterator[Device]:
-        compile = pytest.importorskip("hardpoint.hls.compile", reason="the C++ core comes with hardpoint[hls]")
-        device = CompiledDevice(compile.build(ARRAY, BUILD))
+        pytest.importorskip("hls4ml", reason="the C++ core needs the ap_types that hls4ml brings")
+        build = importlib.import_module("hardpoint.hls.compile").build  # not at the top: a board has no hls4ml
+        device = CompiledDevice(build(ARRAY, BUILD))
         yield device
         device.close()
