@@ -243,7 +243,8 @@ def gaps(
     while len(pool):
         if draws % 2 == 0:
             words = philox(seed, (draws // 2, image, trial, key))
-        position = position + 1 + np.floor(log(uniform(words[draws % 2])) * scale)
+        with np.errstate(over="ignore"):  # a gap of infinity leaves the population as any other does
+            position = position + 1 + np.floor(log(uniform(words[draws % 2])) * scale)
         keep = position < size
         pool, image, size, key, scale, position = (x[keep] for x in (pool, image, size, key, scale, position))
         words = (words[0][keep], words[1][keep])

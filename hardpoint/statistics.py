@@ -129,7 +129,8 @@ def wilson(successes: int, draws: int, confidence: float = 0.95) -> Interval:
     p = successes / draws
     centre = (p + z * z / (2 * draws)) / (1 + z * z / draws)
     half = z / (1 + z * z / draws) * math.sqrt(p * (1 - p) / draws + z * z / (4 * draws * draws))
-    return Interval(p, max(0.0, centre - half), min(1.0, centre + half), confidence, draws, "Wilson")
+    low, high = centre - half if successes else 0.0, centre + half if successes < draws else 1.0
+    return Interval(p, low, high, confidence, draws, "Wilson")
 
 
 def clopper_pearson(successes: int, draws: int, confidence: float = 0.95) -> Interval:
@@ -208,16 +209,18 @@ def two_way(table: Any, confidence: float = 0.95, bounds: tuple[float, float] = 
     return Interval(mean, low, high, confidence, units, f"two-way t over units and {images} images")
 
 
-def bootstrap(values: Any, confidence: float = 0.95, seed: int = 0, resamples: int = 4000) -> Interval:
+def bootstrap(
+    values: Any, confidence: float = 0.95, seed: int = 0, resamples: int = 4000, bounds: tuple[float, float] = (0.0, 1.0)
+) -> Interval:
     """The mean of one value per unit by resampling whole units: the studentised bootstrap (Efron and Tibshirani 1993, 12.5).
 
     The same seed gives the same interval everywhere.
     """
     check_confidence(confidence)
-    x = _units(values, (-math.inf, math.inf))
+    x = _units(values, bounds)
     n, mean = len(x), float(x.mean())
     if n < 2 or x.min() == x.max():
-        return cluster_t(x, confidence, (min(0.0, float(x.min())), max(1.0, float(x.max()))))
+        return cluster_t(x, confidence, bounds)
     words = philox(seed, (np.arange(resamples)[:, None], np.arange(n)[None, :], 0, 0))[0]
     sample = x[(words % np.uint64(n)).astype(np.int64)]
     spread = sample.std(axis=1, ddof=1) / math.sqrt(n)
@@ -225,7 +228,8 @@ def bootstrap(values: Any, confidence: float = 0.95, seed: int = 0, resamples: i
     t = np.sort((sample.mean(axis=1)[kept] - mean) / spread[kept])
     tail, error = (1 - confidence) / 2, float(x.std(ddof=1)) / math.sqrt(n)
     low, high = (float(np.quantile(t, q)) for q in (1 - tail, tail))
-    return Interval(mean, mean - low * error, mean - high * error, confidence, n, "bootstrap over units")
+    ends = max(bounds[0], mean - low * error), min(bounds[1], mean - high * error)
+    return Interval(mean, *ends, confidence, n, "bootstrap over units")
 
 
 def stratified(strata: Any, confidence: float = 0.95) -> Interval:

@@ -105,7 +105,7 @@ def fill(
                     if draws % 2 == 0:
                         first, second = philox(seed, U(draws // 2), U(image), U(trial), word)
                     uniform = (float((first if draws % 2 == 0 else second) >> U(11)) + 0.5) * 2.0**-53
-                    position = position + 1 + math.floor(log(uniform) * scales[pool])
+                    position = position + 1 + np.floor(log(uniform) * scales[pool])
                     draws += 1
                     if position >= size:
                         break
