@@ -60,7 +60,8 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
     source = Fixed(8, frac, False)
     formats = {
         block.name: BlockFormat(
-            Fixed(bits, bits, True) if block in made.weighted else None, Fixed(bits, bits - 1, not getattr(block, "relu", True))
+            Fixed(bits, bits, True) if block in made.weighted else None,
+            Fixed(bits, bits - 1, not getattr(block, "relu", True)),
         )
         for block in made.blocks
         if not block.name.startswith("pool")
@@ -121,3 +122,50 @@ def test_mirrored_and_moved_images_keep_their_labels() -> None:
     made = architecture("digits-cnn", data.shape, data.classes)
     trained = train(made, data, recipe=Recipe(2, 1, augment=True))
     assert 0.2 < trained.test_accuracy < 1
+
+
+def test_strikes_move_sums_by_one_bit_and_only_while_training() -> None:
+    from hardpoint.training.backend import seeded
+    from hardpoint.training.robust import strikes
+
+    seeded(0)
+    codes = np.random.default_rng(0).integers(-3000, 3000, (400, 50))
+    layer = strikes(1e-3, steps=20, scale=6, columns=10, bits=16, name="s")
+    values = (codes * 2.0**-6).astype(np.float32)
+    assert np.array_equal(np.asarray(layer(values, training=False)), values)
+    moved = np.rint(np.asarray(layer(values, training=True), np.float64) * 64).astype(np.int64) - codes
+    hit = moved != 0
+    assert abs(hit.mean() - (1 - (1 - 1e-3) ** 200)) < 0.02
+    sizes = np.abs(moved[hit])
+    assert set(sizes.tolist()) == {1 << column for column in range(10)}
+    assert np.array_equal(moved[hit] < 0, (codes[hit] & sizes) != 0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"ber": 0.0, "columns": 8}, "a bit error rate lies between 0 and 1, not 0.0"),
+        (
+            {"ber": 1e-3, "columns": 17},
+            "strikes hit 1 to 16 columns of an accumulator of at most 30 bits, not 17 of 16",
+        ),
+    ],
+)
+def test_strikes_that_make_no_sense(settings, message: str) -> None:
+    from hardpoint.training.robust import strikes
+
+    with pytest.raises(InputError, match=message):
+        strikes(steps=9, scale=6, bits=16, name="s", **settings)
+
+
+def test_robust_training_keeps_the_model_convertible() -> None:
+    from hardpoint.hls.frontend import convert, gate1
+
+    data = digits()
+    made = architecture("mlp", data.shape, data.classes)
+    trained = train(made, data, recipe=Recipe(2, 1, ber=1e-5))
+    network = convert(trained.model, data.format)
+    assert gate1(trained.model, network, data.test.x) == len(data.test) * 10
+    assert trained.record()["recipe"]["ber"] == 1e-5
+    with pytest.raises(InputError, match="strikes in training come at a bit error rate of 0 to 0.1, not 0.5"):
+        Recipe(ber=0.5)
