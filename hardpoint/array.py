@@ -226,9 +226,10 @@ class Array:
     @cached_property
     def digest(self) -> str:
         """Names the array by content."""
-        return digest(repr(self._table()))
+        return digest(repr(self.table()))
 
-    def _table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, Any]:
+        """The fields as JSON takes them."""
         table = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         table["guards"] = [str(guard) for guard in self.guards]
         if self.recompute is not None:
@@ -241,7 +242,7 @@ class Array:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the array as JSON."""
-        write_json(path, {"format": "hardpoint array 1", **self._table()})
+        write_json(path, {"format": "hardpoint array 1", **self.table()})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Array:

@@ -12,11 +12,9 @@ from hardpoint.array import Array
 from hardpoint.faults import SITES, live
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
+from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged
 
-__all__ = ["Strikes", "acting"]
-
-FLIP, KEEP, FORCE = range(3)
-"""Kinds of a strike: bits to invert in one step; bits to keep, and bits to force to one, from now on."""
+__all__ = ["FLIP", "FORCE", "KEEP", "Strikes", "acting"]
 
 I = NDArray[np.int64]  # noqa: E741 - an array of integers
 
@@ -45,11 +43,13 @@ class Strikes:
     A strike is two words: time in bits 0-47, kind in 48-49, site in 50-52, copy in 53-54; then the mask in columns
     (bit b of it is column b) in bits 0-39, row in 40-47, column in 48-55. Per image the buffer holds the length of its
     block in words, then per array layer a count and that many strikes in order of time. Every layer starts with
-    nothing struck, so stuck bits are said again at the start of each layer.
+    nothing struck, so stuck bits are said again at the start of each layer. Times are logical for the C++ core; for
+    the Verilog core (`cycles`) they are cycles of the array (`hardpoint.schedule`).
     """
 
     array: Array
     network: Network
+    cycles: bool = False
 
     def words(self, faults: NDArray[Any], first: int, images: int) -> NDArray[np.uint64]:
         """The buffer for images `first` .. `first` + `images` - 1; what strikes nothing there is left out."""
@@ -57,96 +57,91 @@ class Strikes:
         faults = faults[live(faults, self.array, tilings)]
         flips, stuck = faults[faults["effect"] == 0], faults[faults["effect"] != 0]
         near = (flips["image"] >= first) & (flips["image"] < first + images)
-        parts = [self._flips(flips[near], first, tilings)]
+        parts = [self._timed(_flips(flips[near], first, tilings), tilings)]
         if len(stuck):
             parts.extend(self._stuck(stuck, first, images, tilings))
-        image, layer, when, low, high = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-        order = np.lexsort((low >> 48, high, when, layer, image))
-        image, layer, low, high, when = image[order], layer[order], low[order], high[order], when[order]
-        counts = np.zeros((images, len(tilings)), np.int64)
-        np.add.at(counts, (image, layer), 1)
-        lengths = 1 + (1 + 2 * counts).sum(axis=1)
-        starts = np.concatenate([[0], np.cumsum(lengths)])
-        before = np.cumsum(1 + 2 * counts, axis=1) - (1 + 2 * counts)  # words of earlier layers
-        heads = starts[:-1, None] + 1 + before
-        out = np.zeros(starts[-1], np.uint64)
-        out[starts[:-1]] = lengths
-        out[heads] = counts
-        group = image * len(tilings) + layer
-        ranks = np.arange(len(group)) - np.searchsorted(group, group)
-        place = heads[image, layer] + 1 + 2 * ranks
-        out[place] = low.astype(np.uint64)
-        out[place + 1] = high.astype(np.uint64)
-        return out
+        return _pack(np.concatenate(parts), images, len(tilings))
 
-    def _flips(self, flips: NDArray[Any], first: int, tilings: list[Tiling]) -> tuple[I, I, I, I, I]:
-        """Flips by image, layer and time; those of one register in one step are one strike."""
-        names = ("image", "layer", "tile", "step", "row", "col", "site", "copy", "bit")
-        image, layer, tile, step, row, col, site, copy, bit = (flips[name].astype(np.int64) for name in names)
-        period = np.array([tiling.period for tiling in tilings], np.int64)[layer]
-        when = tile * period + step
-        order = np.lexsort((copy, site, col, row, when, layer, image))
-        image, layer, when, row, col, site, copy = (x[order] for x in (image, layer, when, row, col, site, copy))
-        keys = np.stack([image, layer, when, row, col, site, copy])
-        new = np.ones(len(order), bool)
-        new[1:] = (keys[:, 1:] != keys[:, :-1]).any(axis=0)
-        at = np.flatnonzero(new)
-        masks = np.bitwise_xor.reduceat(np.int64(1) << bit[order], at) if len(at) else np.zeros(0, np.int64)
-        image, layer, when, row, col, site, copy = keys[:, at]
-        return image - first, layer, when, *_pack(when, FLIP, row, col, site, copy, masks)
-
-    def _stuck(self, stuck: NDArray[Any], first: int, images: int, tilings: list[Tiling]) -> list[tuple[I, I, I, I, I]]:
+    def _stuck(self, stuck: NDArray[Any], first: int, images: int, tilings: list[Tiling]) -> list[NDArray[Any]]:
         """Changes of the stuck bits, image by image and layer by layer."""
-        made: dict[bytes, tuple[I, I, I]] = {}
+        made: dict[bytes, NDArray[Any]] = {}
         parts = []
         for image in range(first, first + images):
             for layer, tiling in enumerate(tilings):
-                start, end = self._span(stuck, image, layer, tiling)
+                start, end = _span(stuck, image, layer, tiling)
                 on = start < end
                 if not on.any():
                     continue
-                key = b"".join(
-                    (bytes([layer & 255, layer >> 8]), stuck[on].tobytes(), start[on].tobytes(), end[on].tobytes())
-                )
+                key = b"".join((layer.to_bytes(2, "little"), on.tobytes(), start[on].tobytes(), end[on].tobytes()))
                 if key not in made:
-                    made[key] = _changes(stuck[on], start[on], end[on])
-                when, low, high = made[key]
-                parts.append((np.full(len(when), image - first), np.full(len(when), layer), when, low, high))
+                    made[key] = self._timed(_changes(stuck[on], start[on], end[on], layer), tilings)
+                part = made[key].copy()
+                part["image"] = image - first
+                parts.append(part)
         return parts
 
-    def _span(self, stuck: NDArray[Any], image: int, layer: int, tiling: Tiling) -> tuple[I, I]:
-        """From which time of a layer on, and until which, each stuck bit holds; an end beyond the layer is its end."""
-        site, k = stuck["site"].astype(np.int64), np.full(len(stuck), tiling.gemm.k, np.int64)
-        over = (tiling.tiles + 1) * tiling.period + tiling.rows
-        out = []
-        for prefix in ("", "end_"):
-            where = stuck[prefix + "image"].astype(np.int64), stuck[prefix + "layer"].astype(np.int64)
-            tile, step = (np.minimum(stuck[prefix + name].astype(np.int64), 1 << 40) for name in ("tile", "step"))
-            here = acting(site, tile, step, k, tiling.rows)
-            earlier = (where[0] < image) | ((where[0] == image) & (where[1] < layer))
-            same = (where[0] == image) & (where[1] == layer)
-            out.append(np.where(earlier, 0, np.where(same, np.minimum(here, over), over)))
-        return out[0], out[1]
+    def _timed(self, strikes: NDArray[Any], tilings: list[Tiling]) -> NDArray[Any]:
+        """`strikes` at the times that the core goes by."""
+        if not self.cycles:
+            return strikes
+        return in_cycles(strikes, self.array, np.array([t.gemm.k for t in tilings], np.int64)[strikes["layer"]])
 
 
-def _changes(stuck: NDArray[Any], start: I, end: I) -> tuple[I, I, I]:
+def _flips(flips: NDArray[Any], first: int, tilings: list[Tiling]) -> NDArray[Any]:
+    """Flips by image, layer and time; those of one register in one step are one strike, two of one bit cancel."""
+    period = np.array([tiling.period for tiling in tilings], np.int64)
+    strikes = np.zeros(len(flips), STRIKE)
+    for name in ("image", "layer", *PLACE):
+        strikes[name] = flips[name]
+    strikes["image"] -= first
+    strikes["when"] = flips["tile"] * period[flips["layer"]] + flips["step"]
+    strikes["mask"] = np.int64(1) << flips["bit"].astype(np.int64)
+    return merged(strikes, np.bitwise_xor)
+
+
+def _span(stuck: NDArray[Any], image: int, layer: int, tiling: Tiling) -> tuple[I, I]:
+    """From which time of a layer on, and until which, each stuck bit holds; an end beyond the layer is its end."""
+    site, k = stuck["site"].astype(np.int64), np.full(len(stuck), tiling.gemm.k, np.int64)
+    over = (tiling.tiles + 1) * tiling.period + tiling.rows
+    out = []
+    for prefix in ("", "end_"):
+        where = stuck[prefix + "image"].astype(np.int64), stuck[prefix + "layer"].astype(np.int64)
+        tile, step = (stuck[prefix + name].astype(np.int64) for name in ("tile", "step"))
+        here = acting(site, tile, step, k, tiling.rows)
+        earlier = (where[0] < image) | ((where[0] == image) & (where[1] < layer))
+        same = (where[0] == image) & (where[1] == layer)
+        out.append(np.where(earlier, 0, np.where(same, np.minimum(here, over), over)))
+    return out[0], out[1]
+
+
+def _changes(stuck: NDArray[Any], start: I, end: I, layer: int) -> NDArray[Any]:
     """Strikes that set the stuck bits of one layer and lift them again."""
-    names = ("row", "col", "site", "copy")
-    places = np.unique(np.stack([stuck[name].astype(np.int64) for name in names]), axis=1).T
     found = []
-    for place in places:
-        mine = np.all([stuck[name] == value for name, value in zip(names, place, strict=True)], axis=0)
-        bits = np.int64(1) << stuck["bit"][mine].astype(np.int64)
-        effect = stuck["effect"][mine]
+    for place in np.unique(np.stack([stuck[name].astype(np.int64) for name in PLACE]), axis=1).T:
+        mine = np.all([stuck[name] == value for name, value in zip(PLACE, place, strict=True)], axis=0)
+        bits, effect = np.int64(1) << stuck["bit"][mine].astype(np.int64), stuck["effect"][mine]
         for now in np.unique(np.concatenate([start[mine], end[mine]])):
             active = (start[mine] <= now) & (now < end[mine])
-            zero = int(np.bitwise_or.reduce(bits[active & (effect == 1)], initial=0))
-            one = int(np.bitwise_or.reduce(bits[active & (effect == 2)], initial=0))
-            found.append((now, KEEP, *place, (1 << 40) - 1 & ~zero))
-            found.append((now, FORCE, *place, one))
-    when, kind, row, col, site, copy, mask = np.array(found, np.int64).T
-    return when, *_pack(when, kind, row, col, site, copy, mask)
+            zero, one = (int(np.bitwise_or.reduce(bits[active & (effect == e)], initial=0)) for e in (1, 2))
+            found.append((0, layer, now, KEEP, *place, ALL & ~zero))
+            found.append((0, layer, now, FORCE, *place, one))
+    return np.array(found, STRIKE)
 
 
-def _pack(when: I, kind: Any, row: I, col: I, site: I, copy: I, mask: I) -> tuple[I, I]:
-    return when | (kind | site << 2 | copy << 5) << 48, mask | row << 40 | col << 48
+def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]:
+    """The words of the buffer."""
+    order = np.lexsort([strikes[name] for name in (*PLACE, "kind", "when", "layer", "image")])
+    image, layer, when, kind, row, col, site, copy, mask = (strikes[name][order] for name in STRIKE.names or ())
+    counts = np.zeros((images, layers), np.int64)
+    np.add.at(counts, (image, layer), 1)
+    sizes = 1 + 2 * counts
+    starts = np.concatenate([[0], np.cumsum(1 + sizes.sum(axis=1))])
+    heads = starts[:-1, None] + 1 + np.cumsum(sizes, axis=1) - sizes
+    out = np.zeros(starts[-1], np.uint64)
+    out[starts[:-1]] = np.diff(starts)
+    out[heads] = counts
+    group = image * layers + layer
+    place = heads[image, layer] + 1 + 2 * (np.arange(len(group)) - np.searchsorted(group, group))
+    out[place] = (when | (kind | site << 2 | copy << 5) << 48).astype(np.uint64)
+    out[place + 1] = (mask | row << 40 | col << 48).astype(np.uint64)
+    return out

@@ -282,8 +282,8 @@ def _block(network: Network, layer: Layer, places: dict[str, int]) -> NDArray[np
         ((Field.HEIGHT, Field.WIDTH, Field.CHANNELS), shape),
         ((Field.OUT_HEIGHT, Field.OUT_WIDTH, Field.OUT_CHANNELS), out_shape),
     ):
-        for field, size in zip(dims, (1,) * (3 - len(sizes)) + tuple(sizes), strict=True):
-            values[field] = size
+        for field, extent in zip(dims, (1,) * (3 - len(sizes)) + tuple(sizes), strict=True):
+            values[field] = extent
     if isinstance(layer, (Conv, MaxPool, AvgPool)):
         size = layer.weight.shape[:2] if isinstance(layer, Conv) else layer.size
         values[Field.KERNEL_HEIGHT], values[Field.KERNEL_WIDTH] = size

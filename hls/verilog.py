@@ -7,10 +7,13 @@ from importlib import resources
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 
-__all__ = ["TOP", "parameters", "sources"]
+__all__ = ["ENGINE", "TOP", "engine_sources", "parameters", "sources"]
 
 TOP = "hardpoint_core"
 """The module of the whole array."""
+
+ENGINE = "hardpoint_engine"
+"""The module that enters an HLS project as a black box: the array between streams."""
 
 
 def sources() -> dict[str, str]:
@@ -48,3 +51,23 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     for i, guard in enumerate(guards):
         table[f"B{i}"] = str(array.acc_bits if guard.column is None else guard.column)
     return table
+
+
+def engine_sources(array: Array) -> dict[str, str]:
+    """What the black box adds to `sources`: its module, and `array` as the parameters that it includes.
+
+    >>> print(engine_sources(Array(2, 2))["hardpoint_parameters.vh"].splitlines()[1])
+    parameter R = 2,
+    """
+    module = (resources.files("hardpoint.hls") / "rtl" / "engine" / f"{ENGINE}.v").read_text(encoding="utf-8")
+    lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(parameters(array)).items())
+    header = f"// Generated for array {array.digest}.\n{lines}\n"
+    return {f"{ENGINE}.v": module, "hardpoint_parameters.vh": header}
+
+
+def _typed(table: dict[str, str]) -> dict[str, str]:
+    """Parameters with their widths where they have one: a sized literal says it."""
+    return {
+        f"[{int(value.split(chr(39))[0]) - 1}:0] {name}" if "'" in value else name: value
+        for name, value in table.items()
+    }

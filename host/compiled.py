@@ -35,11 +35,13 @@ class CompiledDevice:
             library,
             ("hp_open", _POINTER, []),
             ("hp_close", None, [_POINTER]),
+            ("hp_by_cycles", ctypes.c_int, []),
             ("hp_attach", None, [_POINTER, _POINTER, ctypes.c_uint64, ctypes.c_uint64]),
             ("hp_read", ctypes.c_uint32, [_POINTER, ctypes.c_uint32]),
             ("hp_write", None, [_POINTER, ctypes.c_uint32, ctypes.c_uint32]),
         )
         self.name = Path(library).stem
+        self.core = "rtl" if self._library.hp_by_cycles() else "hls"
         self.memory = SharedMemory(BASE, memory_bytes)
         self._handle: int | None = None
         self._open()

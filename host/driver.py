@@ -194,6 +194,10 @@ class Loaded:
         except DeviceError:
             return []
 
+    def suspect(self) -> None:
+        """Have the device compare its weights with their CRC before the next batch, as before the first."""
+        self._checked = False
+
     def close(self) -> None:
         """Free the network's memory on the device."""
         while self._buffers:
@@ -289,8 +293,13 @@ class Loaded:
             return self._slots_of(batch // 2)
 
     def _allocate(self, size: int) -> Buffer:
-        buffer = self.driver.device.allocate(max(size, 8))
+        size = max(size, 8)
+        buffer = self.driver.device.allocate(size)
         self._buffers.append(buffer)
+        if len(buffer.data) != size:
+            raise DeviceError(
+                f"{self.driver.device.name}: asked for {size} bytes of memory, it gave {len(buffer.data)}"
+            )
         return buffer
 
     def _filled(self, words: NDArray[np.uint64]) -> Buffer:

