@@ -41,13 +41,17 @@ SIGNIFICANCE = 4  # unguarded columns may move an output by less than 2**4 codes
 PARTS = ("accuracy", "curve", "ranking", "robust")
 
 
-def trained(out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0) -> tuple[Any, dict[str, Any]]:
+def trained(
+    out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0
+) -> tuple[Any, dict[str, Any]]:
     """A model and its record, trained now or before; its seconds leave out the float model's, which a seed shares."""
     path = out / f"{data.name}-{bits}bit-q{q_scale}-seed{seed}{f'-ber{ber:g}' if ber else ''}.h5"
     if not record(path):
         recipe = RECIPE[data.name]
         if ber:
-            recipe = Recipe(recipe.float_epochs, recipe.epochs, recipe.batch, recipe.rate, recipe.quantised_rate, ber=ber)
+            recipe = Recipe(
+                recipe.float_epochs, recipe.epochs, recipe.batch, recipe.rate, recipe.quantised_rate, ber=ber
+            )
         made = architecture(MODEL[data.name], data.shape, data.classes)
         began, floats = time.monotonic(), out / f"{data.name}-floats-seed{seed}.h5"
         if not floats.is_file():
@@ -72,7 +76,13 @@ def accuracies(out: Path, data: DataSet, widths: list[int], seeds: int) -> dict[
             equal = gate1(model, network, data.test.x, say)
             runs.append({"seed": seed, **about["accuracy"], "seconds": about["seconds"], "gate1_equal": equal})
         test = [run["test"] for run in runs]
-        result[str(bits)] = {"mean": float(np.mean(test)), "low": min(test), "high": max(test), "runs": runs, "note": data.note}
+        result[str(bits)] = {
+            "mean": float(np.mean(test)),
+            "low": min(test),
+            "high": max(test),
+            "runs": runs,
+            "note": data.note,
+        }
     return result
 
 
@@ -89,7 +99,9 @@ def curve(out: Path, data: DataSet, scales: list[int], seeds: int) -> list[dict[
             network = conversion(model, data.format).network
             test.append(about["accuracy"]["test"])
             columns.append(min(int(layer.shift.min()) for layer in network.gemms) + SIGNIFICANCE)
-        column = max(columns) if q_scale == 0 else min(columns)  # best of the seeds without, every seed with the constraint
+        column = (
+            max(columns) if q_scale == 0 else min(columns)
+        )  # best of the seeds without, every seed with the constraint
         rows.append(
             {
                 "q_scale": q_scale,
@@ -119,7 +131,12 @@ def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
     truth = inject(network, test, trials, seed=1)
     say(f"{data.name}: {trials} injections in {time.monotonic() - began:.0f} s, {truth.critical.sum()} critical")
     counts = truth.vulnerability(network)
-    result: dict[str, Any] = {"trials": trials, "critical": int(truth.critical.sum()), "images": len(test), "methods": {}}
+    result: dict[str, Any] = {
+        "trials": trials,
+        "critical": int(truth.critical.sum()),
+        "images": len(test),
+        "methods": {},
+    }
     for method in METHODS:
         ranking = rank(
             method, network, data.train.x[:500], model=model, keras_layers=converted.keras_layers, seed=7, trials=trials,
@@ -128,7 +145,8 @@ def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
         row: dict[str, Any] = {
             "rank_correlation_neurons": spearman(flat(ranking.neurons), flat(counts)),
             "rank_correlation_channels": spearman(
-                flat([ranking.channels(i) for i in range(len(counts))]), flat([c.reshape(-1, c.shape[-1]).sum(axis=0) for c in counts])
+                flat([ranking.channels(i) for i in range(len(counts))]),
+                flat([c.reshape(-1, c.shape[-1]).sum(axis=0) for c in counts]),
             ),
         }
         for policy in ("global", "layer"):
@@ -178,6 +196,37 @@ def robust(out: Path, data: DataSet, bers: list[float], seeds: int, trials: int)
     return rows
 
 
+def plot_curve(curves: dict[str, Any], path: Path) -> None:
+    """What the constraint costs in accuracy (range over seeds) and saves in LUTs, one column per data set."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(curves), 5.4), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(2, len(curves), sharex="col", squeeze=False)
+    for column, (name, rows) in enumerate(curves.items()):
+        scales = [row["q_scale"] for row in rows]
+        accuracy = [row["accuracy"] for row in rows]
+        below = [a["mean"] - a["low"] for a in accuracy]
+        above = [a["high"] - a["mean"] for a in accuracy]
+        top, bottom = axes[:, column]
+        top.errorbar(
+            scales,
+            [100 * a["mean"] for a in accuracy],
+            [[100 * v for v in below], [100 * v for v in above]],
+            fmt="o-",
+            capsize=3,
+            color="#0072B2",
+        )
+        top.set(title=name, ylabel="clean test accuracy (%)")
+        bottom.plot(scales, [row["pe_lut"] for row in rows], "s-", color="#D55E00", label="guarded")
+        bottom.plot(scales, [row["pe_lut_unprotected"] for row in rows], "--", color="#555555", label="unprotected")
+        bottom.set(xlabel="quantisation constraint q_scale (bits)", ylabel="LUTs of one PE (Yosys)", ylim=(0, None))
+        bottom.legend()
+    with atomic_path(path) as part:
+        figure.savefig(part, format="svg")
+
+
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
@@ -209,6 +258,8 @@ def main() -> None:
             results: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
             results.setdefault({"curve": "qscale_curve"}.get(part, part), {})[name] = value
             write_json(file, results)
+            if part == "curve":
+                plot_curve(results["qscale_curve"], options.out / "qscale_curve.svg")
 
 
 if __name__ == "__main__":
