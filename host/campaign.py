@@ -161,16 +161,24 @@ class Job:
     def trial(self, ber: float, trial: int) -> Counts:
         """Draw and play one fault list."""
         faults = draw(self.engine.array, self.engine.network, len(self.x), ber, self.seed, trial, self.weights)
-        observe: Callable[..., Any] | None = getattr(self.engine, "observe", None)
         try:
-            if observe is not None:
-                outputs, voted = observe(self.x, faults)
-            else:
-                outputs, voted = self.engine.run(self.x, faults), np.zeros(len(self.x), bool)
+            outputs, voted, failed = self._seen(faults)
         except DeviceError:
             return count(np.full(len(self.x), DUE), self.golden, self.labels, len(faults))
         outcomes = classify(self.golden, outputs, voted, self.engine.network.criterion)
+        outcomes[failed] = DUE
         return count(outcomes, outputs, self.labels, len(faults))
+
+    def _seen(self, faults: FaultList) -> tuple[Codes, Any, Any]:
+        """Per image: outputs, whether a vote disagreed, whether the engine failed; as much as the engine can tell."""
+        play: Callable[..., Any] | None = getattr(self.engine, "play", None)
+        observe: Callable[..., Any] | None = getattr(self.engine, "observe", None)
+        if play is not None:
+            played = play(self.x, faults)
+            return played.outputs, played.votes.any(axis=1), played.status != 0
+        if observe is not None:
+            return *observe(self.x, faults), np.zeros(len(self.x), bool)
+        return self.engine.run(self.x, faults), np.zeros(len(self.x), bool), np.zeros(len(self.x), bool)
 
     def chunk(self, ber: float, trials: Sequence[int]) -> dict[int, Counts]:
         """Play several."""
@@ -209,10 +217,12 @@ def run_campaign(
         missing = [trial for trial in range(trials) if trial not in units[ber]]
         items += [(ber, missing[i : i + CHUNK]) for i in range(0, len(missing), CHUNK)]
     job = Job(engine, x, labels, seed, dict(weights or {}))
+    sensors: Callable[[], dict[str, Any]] | None = getattr(engine, "sensors", None)
     for ber, found in _reported(_played(job, items, jobs), items, progress):
         units[ber].update(found)
         if kept is not None:
             kept.add(campaign.subject, repr(ber), found)
+            kept.measured(campaign.subject, sensors() if sensors is not None else {})
     clean = float((job.golden.argmax(axis=1) == job.labels).mean())
     rows = tuple(summary(campaign, engine, design, ber, units[ber], clean) for ber in campaign.bers)
     return Result(campaign, rows, time.monotonic() - begun)
@@ -295,6 +305,8 @@ def _played(job: Job, items: list[tuple[float, list[int]]], jobs: int) -> Iterat
     import concurrent.futures
     import multiprocessing
 
+    (ber, trials), *items = items
+    yield ber, job.chunk(ber, trials)  # compiles what workers then find compiled
     context = multiprocessing.get_context("spawn")
     with concurrent.futures.ProcessPoolExecutor(min(jobs, len(items)), context, _start, (job,)) as pool:
         waiting = {pool.submit(_work, ber, trials): ber for ber, trials in items}

@@ -24,6 +24,8 @@ INSERT INTO about VALUES ('{FORMAT}');
 CREATE TABLE campaigns (id TEXT PRIMARY KEY, about TEXT NOT NULL, written TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE units (campaign TEXT NOT NULL REFERENCES campaigns (id), point TEXT NOT NULL, trial INTEGER NOT NULL,
   {", ".join(f"{name} INTEGER NOT NULL" for name in COLUMNS)}, PRIMARY KEY (campaign, point, trial)) WITHOUT ROWID;
+CREATE TABLE readings (campaign TEXT NOT NULL REFERENCES campaigns (id), name TEXT NOT NULL, value REAL NOT NULL,
+  taken TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')));
 CREATE TRIGGER kept_units BEFORE UPDATE ON units BEGIN SELECT RAISE(ABORT, 'results are append-only'); END;
 CREATE TRIGGER kept_units_too BEFORE DELETE ON units BEGIN SELECT RAISE(ABORT, 'results are append-only'); END;
 """
@@ -78,6 +80,21 @@ class Store:
         query = f"SELECT trial, {', '.join(COLUMNS)} FROM units WHERE campaign = ? AND point = ? ORDER BY trial"
         with self._open() as db:
             return {row[0]: Counts(*row[1:]) for row in db.execute(query, (campaign, point))}
+
+    def measured(self, campaign: str, readings: dict[str, float]) -> None:
+        """Add what a board's sensors read now: watts, degrees, by name."""
+        if readings:
+            with self._open() as db:
+                db.executemany(
+                    "INSERT INTO readings (campaign, name, value) VALUES (?, ?, ?)",
+                    [(campaign, name, float(value)) for name, value in readings.items()],
+                )
+
+    def readings(self, campaign: str) -> list[tuple[str, str, float]]:
+        """Time (UTC), name and value of everything that was measured during a campaign, in order."""
+        query = "SELECT taken, name, value FROM readings WHERE campaign = ? ORDER BY rowid"
+        with self._open() as db:
+            return [(str(taken), str(name), float(value)) for taken, name, value in db.execute(query, (campaign,))]
 
     def campaigns(self) -> dict[str, dict[str, Any]]:
         """What is stored, by digest."""
