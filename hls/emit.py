@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping
 from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from hardpoint.array import Array, Guard
+from hardpoint.bitstream import CORES, Bitstream
+from hardpoint.cost import Cost
 from hardpoint.errors import InputError
+from hardpoint.files import digest
+from hardpoint.hls import verilog
+from hardpoint.hls.boards import board
+from hardpoint.network import Network
 from hardpoint.program import (
     EXTERNAL,
     HEADER_WORDS,
@@ -18,12 +32,87 @@ from hardpoint.program import (
     Kind,
     Limits,
     Mode,
+    Program,
     Status,
+    encode,
     record_words,
 )
 from hardpoint.registers import DONE, IDLE, REGISTERS, START, offsets
 
-__all__ = ["config_header", "cpp_sources", "registers_header", "render"]
+__all__ = ["config_header", "cpp_sources", "emit", "registers_header", "render", "write_project"]
+
+CHECKED_IMAGES = 2
+"""Images in the test bench's vectors."""
+
+
+def emit(
+    network: Network, array: Array, *, core: str = "rtl", limits: Limits = LIMITS, cost: Cost | None = None, name: str = "hardpoint"
+) -> dict[str, str]:
+    """The HLS project of `array` as {path: text}; `network` is checked to fit, and gives the test bench its vectors.
+
+    `core` "rtl" brings the Verilog as a black box, whose resources are `cost` (zeros where unknown); "hls" has the C++
+    synthesised. The accelerator runs any network within `limits`. The manifest's digest covers every other file.
+    """
+    if core not in CORES:
+        raise InputError(f"a core is synthesised from {' or '.join(CORES)}, not {core!r}")
+    files = {f"cpp/{key}": text for key, text in cpp_sources().items()}
+    files["cpp/hardpoint_config.h"] = config_header(array, limits)
+    if core == "rtl":
+        rtl = verilog.flattened({**verilog.sources(), **verilog.engine_sources(array)})
+        files.update({f"rtl/{key}": text for key, text in rtl.items()})
+        files["hardpoint_engine.json"] = _black_box(sorted(rtl), cost)
+    program = Program.of(network, array, limits)
+    bench = _bench(network, program)
+    files["tb/vectors.txt"] = bench.pop("text")
+    values = _values(network, array, core, limits, name) | bench
+    files["tb/testbench.cpp"] = render("testbench.cpp.j2", values)
+    for tool, vitis in (("vivado_hls", False), ("vitis_hls", True)):
+        command = f"{tool} -f tcl/{tool}.tcl"
+        title = "Vitis HLS, 2022.2 or later" if vitis else "Vivado HLS, 2019.2 or 2020.1"
+        standard = "-std=c++14" if vitis else "-std=c++0x"
+        files[f"tcl/{tool}.tcl"] = render(
+            "hls.tcl.j2", values | {"vitis": vitis, "title": title, "command": command, "standard": standard}
+        )
+    for key in ("directives.tcl", "build.tcl", "copies.xdc"):
+        files[f"tcl/{key}"] = render(f"{key}.j2", values)
+    sources = digest(*(part for key in sorted(files) for part in (key, files[key])))
+    files["README.md"] = render("README.md.j2", values | {"digest": sources})
+    manifest = Bitstream(name, array, board(array.board).part, 1000.0 / array.period_ns, sources, core, limits)
+    files["manifest.json"] = json.dumps(manifest.table(), indent=1) + "\n"
+    return files
+
+
+def write_project(network: Network, array: Array, folder: str | os.PathLike[str], **choices: Any) -> dict[str, Any]:
+    """Write the files of `emit` into `folder`, all or none; returns their names and the digest of the sources.
+
+    `choices` are those of `emit`; unless they say what the core costs, the black box states what the core without taps
+    does. A folder that holds anything else than an earlier project is an InputError.
+    """
+    if "cost" not in choices and choices.get("core", "rtl") == "rtl":
+        from hardpoint.hls.cost import array_cost
+
+        choices["cost"] = array_cost(array)
+    files = emit(network, array, **choices)
+    target = Path(folder).resolve()
+    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.json").is_file())):
+        raise InputError(f"{folder} is in the way: it exists and is no earlier project")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    except OSError as error:
+        raise InputError(f"cannot write {folder}: {error.strerror}") from None
+    try:
+        for key, text in files.items():
+            path = work / key
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8", newline="\n")
+        work.chmod(0o755)
+        if target.exists():
+            shutil.rmtree(target)
+        work.replace(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return {"files": sorted(files), "digest": json.loads(files["manifest.json"])["sources"]}
 
 
 def render(template: str, values: Mapping[str, object]) -> str:
@@ -93,6 +182,86 @@ def _guard(array: Array, guard: Guard) -> str:
     if guard.column is None:
         return "guard::None"
     return f"guard::Columns<{guard.column}, {array.carry_bits(guard)}, {3 if guard.operand else 1}, {3 if guard.drain else 1}>"
+
+
+def _values(network: Network, array: Array, core: str, limits: Limits, name: str) -> dict[str, object]:
+    """What the templates of a project name."""
+    chosen = board(array.board)
+    ports = list(dict.fromkeys(register.port for register in REGISTERS if register.port))
+    return {
+        "name": name,
+        "network": network.name,
+        "array": array,
+        "core": core,
+        "board": chosen,
+        "part": chosen.part.spelling,
+        "period": f"{array.period_ns:g}",
+        "clock": f"{1000.0 / array.period_ns:g}",
+        "guards": ", ".join(str(guard) for guard in array.guards),
+        "units": sorted(key for key in cpp_sources() if key.endswith(".cpp") and (core == "hls" or key != "core.cpp")),
+        "registers": REGISTERS,
+        "offsets": offsets(),
+        "ports": ports,
+        "modules": ("hp_high", "hp_lane"),
+        "version": "1.0",
+    }
+
+
+def _bench(network: Network, program: Program) -> dict[str, Any]:
+    """Vectors of the test bench, as text, and the sizes of its buffers in words."""
+    rng = np.random.default_rng(1)
+    fmt = network.input_format
+    x = rng.integers(fmt.min, fmt.max + 1, (CHECKED_IMAGES, *network.input_shape))
+    last = network.layers[-1]
+    outputs = network.trace(x)[last.name].reshape(CHECKED_IMAGES, -1)
+    buffers = {
+        "program": program.words,
+        "weights": program.weights if len(program.weights) else np.zeros(1, np.uint64),
+        "source": encode(x, fmt, program.source_words).reshape(-1),
+        "result": encode(outputs, program.result_format, program.result_words).reshape(-1),
+    }
+    lines = [line for words in buffers.values() for line in (f"{len(words):x}", *(f"{int(word):x}" for word in words))]
+    depths = {name: len(words) for name, words in buffers.items()}
+    depths |= {"scratch_in": program.scratch_words, "scratch_out": program.scratch_words, "strikes": 1}
+    depths["records"] = CHECKED_IMAGES * 64
+    return {"text": "\n".join(lines) + "\n", "images": CHECKED_IMAGES, "scratch_words": program.scratch_words, "depths": depths}
+
+
+def _black_box(modules: list[str], cost: Cost | None) -> str:
+    """The description of the Verilog core for HLS: UG1399, "JSON File for RTL Blackbox"."""
+
+    def reading(name: str) -> dict[str, Any]:
+        ports = {"FIFO_empty_flag": f"{name}_empty_n", "FIFO_read_enable": f"{name}_read", "FIFO_data_read_in": f"{name}_dout"}
+        return {"c_name": name, "c_port_direction": "in", "rtl_ports": ports}
+
+    def writing(name: str) -> dict[str, Any]:
+        ports = {"FIFO_full_flag": f"{name}_full_n", "FIFO_write_enable": f"{name}_write", "FIFO_data_write_out": f"{name}_din"}
+        return {"c_name": name, "c_port_direction": "out", "rtl_ports": ports}
+
+    def scalar(name: str) -> dict[str, Any]:
+        return {"c_name": name, "c_port_direction": "in", "rtl_ports": {"data_read_in": name}}
+
+    used = {key: int(getattr(cost, key, None) or 0) for key in ("ff", "lut", "bram", "uram", "dsp")}
+    table = {
+        "c_function_name": verilog.ENGINE,
+        "rtl_top_module_name": verilog.ENGINE,
+        "c_files": [{"c_file": "cpp/core.cpp", "cflag": "-Icpp"}],
+        "rtl_files": [f"rtl/{name}" for name in modules],
+        "c_parameters": [
+            *(reading(name) for name in ("beats", "strikes")),
+            *(writing(name) for name in ("sums", "counts")),
+            *(scalar(name) for name in ("tiles", "steps", "signed_act", "strike_count", "limit")),
+        ],
+        "rtl_common_signal": {
+            "module_clock": "ap_clk",
+            "module_reset": "ap_rst",
+            "module_clock_enable": "ap_ce",
+            **{f"ap_ctrl_chain_protocol_{signal}": f"ap_{signal}" for signal in ("idle", "start", "ready", "done", "continue")},
+        },
+        "rtl_performance": {"latency": "1", "II": "1"},
+        "rtl_resource_usage": {key.upper(): str(value) for key, value in used.items()},
+    }
+    return json.dumps(table, indent=1) + "\n"
 
 
 def _text(folder: str, name: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 
-__all__ = ["ENGINE", "TOP", "engine_sources", "parameters", "sources"]
+__all__ = ["ENGINE", "TOP", "engine_sources", "flattened", "parameters", "sources"]
 
 TOP = "hardpoint_core"
 """The module of the whole array."""
@@ -63,6 +64,17 @@ def engine_sources(array: Array) -> dict[str, str]:
     lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(parameters(array)).items())
     header = f"// Generated for array {array.digest}.\n{lines}\n"
     return {f"{ENGINE}.v": module, "hardpoint_parameters.vh": header}
+
+
+def flattened(files: dict[str, str]) -> dict[str, str]:
+    """The modules among `files` with what they include written out, for tools that copy files one by one."""
+
+    def included(match: re.Match[str]) -> str:
+        indent, name = match[1], match[2]
+        return "".join(f"{indent}{line}\n" if line else "\n" for line in files[name].splitlines())
+
+    pattern = re.compile(r'^([ \t]*)`include "([^"]+)"[ \t]*\n', re.M)
+    return {name: pattern.sub(included, text) for name, text in files.items() if name.endswith(".v")}
 
 
 def _typed(table: dict[str, str]) -> dict[str, str]:

@@ -70,7 +70,7 @@ void leave(const Array &array, hls::stream<Sums> &sums, Count votes[COLS]) {
 
 }  // namespace
 
-void hardpoint_core(
+void hardpoint_engine(
     hls::stream<Beat> &beats,
     hls::stream<StrikeWord> &strikes,
     hls::stream<Sums> &sums,

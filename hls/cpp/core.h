@@ -32,7 +32,7 @@ inline ap_uint<32> period_of(const ap_uint<32> &steps) {
 // Compute `tiles` tiles of `steps` steps each. `signed_act`: activations are two's complement.
 // `strike_count` strikes come sorted by time. After `limit` iterations the core gives up: it empties its
 // inputs, yields zeros for what is missing and says so.
-void hardpoint_core(
+void hardpoint_engine(
     hls::stream<hardpoint::Beat> &beats,
     hls::stream<hardpoint::StrikeWord> &strikes,
     hls::stream<hardpoint::Sums> &sums,

@@ -122,7 +122,7 @@ void gemm(
     fetch_weights(weights, layer, channels, weight_beats);
     fetch_strikes(strikes, at.strikes, at.strike_count, strike_words);
     activations(map, layer, weight_beats, beats);
-    hardpoint_core(
+    hardpoint_engine(
         beats, strike_words, sums, counts, layer.tiles_m * layer.tiles_n, layer.steps, layer.source.sgn,
         at.strike_count, layer.limit + at.strike_count);
     outputs(layer, channels, sums, chunks);

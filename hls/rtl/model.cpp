@@ -1,4 +1,4 @@
-// hardpoint_core as the Verilated array: the interface of core.h, with every strike at its own cycle.
+// hardpoint_engine as the Verilated array: the interface of core.h, with every strike at its own cycle.
 #include <verilated.h>
 
 #include <map>
@@ -63,8 +63,8 @@ Bits cycle(const Strike &strike, bool low, Bits steps, Bits period, bool &dead) 
     switch (int(strike.site)) {
         case ACT:
         case WGT: return when + skew;
-        case CARRY: return when + skew + 2;
-        case MUL:
+        case CARRY:
+        case MUL: return when + skew + 2;
         case ACC: return when + skew + (low ? 2 : 3);
         case VOTE: return when + skew + 3;
     }
@@ -155,7 +155,7 @@ struct Clocked {
 
 }  // namespace
 
-void hardpoint_core(
+void hardpoint_engine(
     hls::stream<Beat> &beats,
     hls::stream<StrikeWord> &strikes,
     hls::stream<Sums> &sums,

@@ -37,7 +37,7 @@ long hp_gemm(
     }
     const std::vector<StrikeWord> words = sim::strikes(faults, fault_count, tiles, k);
     for (const StrikeWord &word : words) strikes.write(word);
-    hardpoint_core(beats, strikes, sums, counts, tiles, k, sgn, words.size(), ~0u);
+    hardpoint_engine(beats, strikes, sums, counts, tiles, k, sgn, words.size(), ~0u);
     for (long tile = 0; tile < tiles; ++tile) {
         for (int r = ROWS - 1; r >= 0; --r) {
             const Sums row = sums.read();

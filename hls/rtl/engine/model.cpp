@@ -1,4 +1,4 @@
-// hardpoint_core as the Verilated black box: the interface of core.h, stream by stream. For simulation only.
+// hardpoint_engine as the Verilated black box: the interface of core.h, stream by stream. For simulation only.
 #include <verilated.h>
 
 #include <memory>
@@ -68,7 +68,7 @@ struct Pauses {
 
 }  // namespace
 
-void hardpoint_core(
+void hardpoint_engine(
     hls::stream<Beat> &beats,
     hls::stream<StrikeWord> &strikes,
     hls::stream<Sums> &sums,
