@@ -39,9 +39,42 @@ BOARDS = {
     one.name: one
     for one in (
         Board("pynq-z2", Part.parse("xc7z020clg400-1"), "xc7", "zynq7", 53_200, 106_400, 220, 280, 0, 100.0),
-        Board("ultra96-v2", Part.parse("xczu3eg-sbva484-1-i"), "xcup", "zynqmp", 70_560, 141_120, 360, 432, 0, 200.0),
-        Board("zcu104", Part.parse("xczu7ev-ffvc1156-2-e"), "xcup", "zynqmp", 230_400, 460_800, 1_728, 624, 96, 250.0),
-        Board("kv260", Part.parse("xck26-sfvc784-2LV-c"), "xcup", "zynqmp", 117_120, 234_240, 1_248, 288, 64, 250.0),
+        Board(
+            "ultra96-v2",
+            Part.parse("xczu3eg-sbva484-1-i"),
+            "xcup",
+            "zynqmp",
+            70_560,
+            141_120,
+            360,
+            432,
+            0,
+            200.0,
+        ),
+        Board(
+            "zcu104",
+            Part.parse("xczu7ev-ffvc1156-2-e"),
+            "xcup",
+            "zynqmp",
+            230_400,
+            460_800,
+            1_728,
+            624,
+            96,
+            250.0,
+        ),
+        Board(
+            "kv260",
+            Part.parse("xck26-sfvc784-2LV-c"),
+            "xcup",
+            "zynqmp",
+            117_120,
+            234_240,
+            1_248,
+            288,
+            64,
+            250.0,
+        ),
     )
 }
 

@@ -18,7 +18,7 @@ from hardpoint.cost import Cost
 from hardpoint.errors import InputError
 from hardpoint.hls import verilog
 from hardpoint.hls.boards import board, fit
-from hardpoint.hls.parts import TABLE, Part, delay, frame, measured, pe, price, write_table
+from hardpoint.hls.parts import TABLE, Part, Price, delay, frame, measured, pe, price, write_table
 
 __all__ = ["Breakdown", "array_cost", "breakdown", "designs", "table_parts"]
 
@@ -41,7 +41,9 @@ def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
     """
     verilog.parameters(array)  # refuses what the Verilog is not
     if array.dsp:
-        raise InputError("the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown")
+        raise InputError(
+            "the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown"
+        )
     array = dataclasses.replace(array, taps=taps)
     pes, diagonals = _pes(array)
     skew, alignment = _skew(array), _alignment(array)
@@ -60,32 +62,45 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
             luts[name] += one.lut - one.shared_lut
             ffs[name] += one.ff - one.shared_ff
             merged[row + col] = max(merged.get(row + col, (0, 0)), (one.shared_lut, one.shared_ff))
+    for row, col, bits, joined, line in _lines(array):
+        ffs[f"PEs {array.guard(row, col)}"] -= bits * (
+            joined > line.ff
+        )  # the whole line became a shift register
     return (
         {name: _cost(luts[name], ffs[name]) for name in luts},
         _cost(sum(lut for lut, _ in merged.values()), sum(ff for _, ff in merged.values())),
     )
 
 
+def _lines(array: Array) -> Iterator[tuple[int, int, int, int, Price]]:
+    """Delay lines of the operands: row and column of the PE they end in, bits, whether they take in its register, price."""
+    family = board(array.board).family
+    edges = [(row, 0, row, array.act_bits) for row in range(1, array.rows)]
+    edges += [(0, col, col, array.wgt_bits) for col in range(1, array.cols)]
+    for row, col, depth, bits in edges:
+        joined = int(array.operand_lanes[row, col] == 1 and not array.taps)
+        yield row, col, bits, joined, price(delay(family, depth + joined))
+
+
 def _skew(array: Array) -> Cost:
-    """Delay lines of activations (row r by r cycles) and weights; without taps and lanes they take in the PE's register."""
-    family, lut, ff = board(array.board).family, 0, 0
-    edges = [(row, array.act_bits, array.operand_lanes[row, 0]) for row in range(array.rows)]
-    edges += [(col, array.wgt_bits, array.operand_lanes[0, col]) for col in range(array.cols)]
-    for depth, bits, lanes in edges:
-        joined = int(lanes == 1 and not array.taps)
-        if depth:
-            line = price(delay(family, depth + joined))
-            lut += bits * line.lut
-            ff += bits * (line.ff - joined)
-    return _cost(lut, ff)
+    """Delay lines of activations (row r by r cycles) and weights, without the PEs' own registers."""
+    lines = list(_lines(array))
+    return _cost(
+        sum(bits * line.lut for _, _, bits, _, line in lines),
+        sum(bits * max(line.ff - joined, 0) for _, _, bits, joined, line in lines),
+    )
 
 
 def _alignment(array: Array) -> Cost:
     """Delay lines that bring the columns' sums together, the output register included."""
     family = board(array.board).family
     late = (array.column_map < array.acc_bits).any(0).astype(int)
-    lines = [price(delay(family, array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)]
-    return _cost(array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines))
+    lines = [
+        price(delay(family, array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)
+    ]
+    return _cost(
+        array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines)
+    )
 
 
 def _control(array: Array) -> Cost:
@@ -132,7 +147,12 @@ class Breakdown:
             "parts": {name: {"lut": cost.lut, "ff": cost.ff} for name, cost in self.purposes.items()},
             "taps": {"lut": self.taps.lut, "ff": self.taps.ff},
             "designs": {
-                name: {"lut": cost.lut, "ff": cost.ff, "dsp": cost.dsp, "share_of_luts": round((cost.lut or 0) / on.lut, 4)}
+                name: {
+                    "lut": cost.lut,
+                    "ff": cost.ff,
+                    "dsp": cost.dsp,
+                    "share_of_luts": round((cost.lut or 0) / on.lut, 4),
+                }
                 for name, cost in self.compared.items()
             },
         }
@@ -141,12 +161,18 @@ class Breakdown:
         """The same as lines of text."""
         on = board(self.array.board)
         size = f"{self.array.rows} x {self.array.cols} PEs, {self.array.act_bits} x {self.array.wgt_bits} bits, W = {self.array.acc_bits}"
-        lines = [f"{size}; Yosys' synthesis, {on.family}, no DSP, without injection taps", "", _row("", "LUT", "FF", "")]
+        lines = [
+            f"{size}; Yosys' synthesis, {on.family}, no DSP, without injection taps",
+            "",
+            _row("", "LUT", "FF", ""),
+        ]
         lines += [_row(name, _count(cost.lut), _count(cost.ff), "") for name, cost in self.purposes.items()]
         lines += [_row("taps would add", _count(self.taps.lut), _count(self.taps.ff), ""), ""]
         lines.append(_row("design", "LUT", "FF", f"of {on.name}'s LUTs"))
         for name, cost in self.compared.items():
-            lines.append(_row(name, _count(cost.lut), _count(cost.ff), f"{100 * fit(cost, on).shares['lut']:.1f} %"))
+            lines.append(
+                _row(name, _count(cost.lut), _count(cost.ff), f"{100 * fit(cost, on).shares['lut']:.1f} %")
+            )
         return lines
 
 
@@ -192,13 +218,18 @@ def _usual_arrays() -> Iterator[Array]:
 
 def _main() -> None:
     parser = argparse.ArgumentParser(description="The shipped table of synthesised parts.")
-    parser.add_argument("--regenerate", action="store_true", required=True, help="synthesise all parts and rewrite the table")
+    parser.add_argument(
+        "--regenerate", action="store_true", required=True, help="synthesise all parts and rewrite the table"
+    )
     parser.parse_args()
     known = {}
     wanted, sources, started = table_parts(), verilog.sources(), time.monotonic()
     for i, part in enumerate(wanted):
         known[part] = measured(part, sources)
-        print(f"{i + 1} of {len(wanted)}, {time.monotonic() - started:.0f} s: {part}: {known[part].lut} LUT", flush=True)
+        print(
+            f"{i + 1} of {len(wanted)}, {time.monotonic() - started:.0f} s: {part}: {known[part].lut} LUT",
+            flush=True,
+        )
     write_table(TABLE, sources, known)
 
 

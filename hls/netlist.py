@@ -17,13 +17,35 @@ Bit = int | str
 """A net of one bit: its number, or a constant "0", "1", "x"."""
 
 FLOPS = ("FDRE", "FDSE", "FDCE", "FDPE")
-_COMBINATIONAL = ("LUT1", "LUT2", "LUT3", "LUT4", "LUT5", "LUT6", "INV", "MUXF7", "MUXF8", "MUXF9", "CARRY4", "CARRY8")
+_COMBINATIONAL = (
+    "LUT1",
+    "LUT2",
+    "LUT3",
+    "LUT4",
+    "LUT5",
+    "LUT6",
+    "INV",
+    "MUXF7",
+    "MUXF8",
+    "MUXF9",
+    "CARRY4",
+    "CARRY8",
+)
 _LUTS = {
     **{f"LUT{k}": 1 for k in range(1, 7)},
     "INV": 1,
-    **{"SRL16E": 1, "SRLC32E": 1},
-    **{"RAM32X1S": 1, "RAM64X1S": 1, "RAM128X1S": 2, "RAM32X1D": 2, "RAM64X1D": 2, "RAM128X1D": 4},
-    **{"RAM32M": 4, "RAM64M": 4, "RAM32M16": 8, "RAM64M8": 8},
+    "SRL16E": 1,
+    "SRLC32E": 1,
+    "RAM32X1S": 1,
+    "RAM64X1S": 1,
+    "RAM128X1S": 2,
+    "RAM32X1D": 2,
+    "RAM64X1D": 2,
+    "RAM128X1D": 4,
+    "RAM32M": 4,
+    "RAM64M": 4,
+    "RAM32M16": 8,
+    "RAM64M8": 8,
 }
 _BRAM18 = {"RAMB18E1": 1, "RAMB18E2": 1, "RAMB36E1": 2, "RAMB36E2": 2}
 
@@ -93,7 +115,11 @@ class Netlist:
         known |= {bit for cell in self.cells for bits in cell.outputs.values() for bit in bits}
         left = list(self.cells)
         while True:
-            outside = [c for c in left if any(b not in known for bits in c.inputs.values() for b in bits if isinstance(b, int))]
+            outside = [
+                c
+                for c in left
+                if any(b not in known for bits in c.inputs.values() for b in bits if isinstance(b, int))
+            ]
             if not outside:
                 return dict(sorted(Counter(cell.type for cell in left).items()))
             known -= {bit for cell in outside for bits in cell.outputs.values() for bit in bits}
@@ -109,12 +135,19 @@ class Netlist:
         """
         luts: dict[Bit, int] = defaultdict(int)
         chains: dict[Bit, int] = defaultdict(int)
-        carries = {bit for cell in self.cells if cell.type.startswith("CARRY") for bit in cell.outputs.get("CO", ())}
+        carries = {
+            bit for cell in self.cells if cell.type.startswith("CARRY") for bit in cell.outputs.get("CO", ())
+        }
         for cell in self._in_order:
             for output, sources in _arcs(cell):
-                luts[output] = max((luts[bit] for bit, _ in sources), default=0) + (cell.type[:3] in ("LUT", "INV"))
+                luts[output] = max((luts[bit] for bit, _ in sources), default=0) + (
+                    cell.type[:3] in ("LUT", "INV")
+                )
                 chains[output] = max(
-                    (chains[bit] + (starts and not (pin == "CI" and bit in carries)) for bit, pin, starts in _chained(cell, sources)),
+                    (
+                        chains[bit] + (starts and not (pin == "CI" and bit in carries))
+                        for bit, pin, starts in _chained(cell, sources)
+                    ),
                     default=0,
                 )
         return Levels(max(luts.values(), default=0), max(chains.values(), default=0))
@@ -152,7 +185,12 @@ def _arcs(cell: Cell) -> Iterator[tuple[Bit, list[tuple[Bit, str]]]]:
             for bit in bits:
                 yield bit, sources
         return
-    start = [(bit, port) for port in ("CI", "CYINIT", "CI_TOP") for bit in cell.inputs.get(port, ()) if isinstance(bit, int)]
+    start = [
+        (bit, port)
+        for port in ("CI", "CYINIT", "CI_TOP")
+        for bit in cell.inputs.get(port, ())
+        if isinstance(bit, int)
+    ]
     s, di = cell.inputs["S"], cell.inputs["DI"]
     for i in range(len(s)):
         below = start + [(bit, "DI") for bit in di[:i] if isinstance(bit, int)]

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from hardpoint.array import Array
-from hardpoint.cost import Cost
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls import verilog
@@ -24,7 +22,18 @@ from hardpoint.hls.boards import board
 from hardpoint.hls.synthesis import synthesise
 from hardpoint.hls.yosys import version
 
-__all__ = ["TABLE", "Part", "Price", "delay", "frame", "measured", "pe", "price", "source_digest", "write_table"]
+__all__ = [
+    "TABLE",
+    "Part",
+    "Price",
+    "delay",
+    "frame",
+    "measured",
+    "pe",
+    "price",
+    "source_digest",
+    "write_table",
+]
 
 TABLE = Path(__file__).parent / "costs.json"
 """The shipped table of synthesised parts."""
@@ -88,7 +97,9 @@ def pe(array: Array, row: int, col: int) -> Part:
         ABOVE_SPLIT=above if above < split else array.acc_bits,
         LATE=int((column[:, col] < array.acc_bits).any()),
         TAPS=int(array.taps),
-        EVENTS=int(array.taps),
+        EVENTS=int(
+            array.taps and bool((column[: row + 1, col] < array.acc_bits).any())
+        ),  # nothing above can disagree
     )
 
 
@@ -104,7 +115,14 @@ def frame(array: Array, cols: int) -> tuple[Part, Array]:
         verilog.TOP,
         board(array.board).family,
         "frame",
-        **{"R": narrow.rows, "C": cols, "M": 2, "N": 2, "W": 12, "B0": 12, "B1": 12, "B2": 12},
+        R=narrow.rows,
+        C=cols,
+        M=2,
+        N=2,
+        W=12,
+        B0=12,
+        B1=12,
+        B2=12,
         TAPS=int(array.taps),
         EVENTS=int(array.taps),
     )
@@ -163,7 +181,12 @@ def _table() -> dict[str, list[int]]:
     return dict(load_json(TABLE, "cost table")["parts"])
 
 
-def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]) -> None:
+def write_table(
+    path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]
+) -> None:
     """Write the table of parts, with the digest of the Verilog that they were made from."""
     rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(known.items())}
-    write_json(path, {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digest(sources), "parts": rows})
+    write_json(
+        path,
+        {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digest(sources), "parts": rows},
+    )

@@ -57,14 +57,24 @@ def synthesise(
     8
     """
     sources = verilog.sources() if sources is None else sources
-    key = digest(_FLOW, version(), top, family, repr((dsp, memories, control)), repr(sorted(parameters.items())), repr(sorted(sources.items())))
+    key = digest(
+        _FLOW,
+        version(),
+        top,
+        family,
+        repr((dsp, memories, control)),
+        repr(sorted(parameters.items())),
+        repr(sorted(sources.items())),
+    )
     path = cache_folder() / "synthesis" / f"{key}.json"
     if path.exists():
         try:
             return _restore(load_json(path, "synthesis"))
         except (InputError, KeyError, TypeError):
             pass  # a damaged file of the cache is made anew
-    netlist = map_netlist(top, parameters, family, dsp, memories=memories, sources=sources, timeout_s=timeout_s)
+    netlist = map_netlist(
+        top, parameters, family, dsp, memories=memories, sources=sources, timeout_s=timeout_s
+    )
     shared = resources(netlist.following(control))
     made = Synthesis(top, resources(netlist.counts), netlist.counts, netlist.levels, shared)
     write_json(path, {**dataclasses.asdict(made), "cost": made.cost.table(), "shared": made.shared.table()})
@@ -122,7 +132,9 @@ def map_netlist(
     sources = verilog.sources() if sources is None else sources
     if not any(f"module {top}" in text for text in sources.values()):
         raise InputError(f"no source has a module {top!r}")
-    flow = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf {'' if dsp else '-nodsp'} -top {top} -run"
+    flow = (
+        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf {'' if dsp else '-nodsp'} -top {top} -run"
+    )
     settings = "".join(f" -chparam {name} {value}" for name, value in parameters.items())
     passes = [
         *(f"read_verilog -defer -I. {name}" for name in sorted(sources) if name.endswith(".v")),
