@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["CONTROL", "DONE", "IDLE", "REGISTERS", "START", "Register", "markdown", "offsets"]
+__all__ = ["CONTROL", "DONE", "IDLE", "REGISTERS", "START", "Register", "offsets"]
 
 START, DONE, IDLE = 1, 2, 4
 """Bits of the control register: start (clears itself), done (cleared by reading), idle."""
@@ -76,24 +76,3 @@ def offsets(registers: tuple[Register, ...] = REGISTERS) -> dict[str, int]:
         table[register.name] = at
         at += register.size
     return table
-
-
-def markdown() -> str:
-    """The register table as a page of documentation."""
-    lines = [
-        "# Registers",
-        "",
-        "Generated from `hardpoint.registers` and `hardpoint.program`; offsets follow the rules of Vivado HLS and Vitis HLS",
-        "for an `s_axilite` interface with 64-bit addresses.",
-        "",
-        "| offset | register | bits | access | meaning |",
-        "| --- | --- | --- | --- | --- |",
-        "| 0x00 | `control` | 32 | RW | bit 0 start, bit 1 done (cleared by reading), bit 2 idle, bit 3 ready |",
-        "| 0x04, 0x08, 0x0c | interrupt enables and status | 32 | RW | as in every HLS block; the driver polls |",
-    ]
-    table = offsets()
-    for register in REGISTERS:
-        bits = 64 if register.kind == "pointer" else 32
-        meaning = register.meaning + (f" (AXI master `{register.port}`)" if register.port else "")
-        lines.append(f"| 0x{table[register.name]:02x} | `{register.name}` | {bits} | {register.access} | {meaning} |")
-    return "\n".join(lines) + "\n"

@@ -46,7 +46,13 @@ CHECKED_IMAGES = 2
 
 
 def emit(
-    network: Network, array: Array, *, core: str = "rtl", limits: Limits = LIMITS, cost: Cost | None = None, name: str = "hardpoint"
+    network: Network,
+    array: Array,
+    *,
+    core: str = "rtl",
+    limits: Limits = LIMITS,
+    cost: Cost | None = None,
+    name: str = "hardpoint",
 ) -> dict[str, str]:
     """The HLS project of `array` as {path: text}; `network` is checked to fit, and gives the test bench its vectors.
 
@@ -94,7 +100,9 @@ def write_project(network: Network, array: Array, folder: str | os.PathLike[str]
         choices["cost"] = array_cost(array)
     files = emit(network, array, **choices)
     target = Path(folder).resolve()
-    if target.exists() and (not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.json").is_file())):
+    if target.exists() and (
+        not target.is_dir() or (any(target.iterdir()) and not (target / "manifest.json").is_file())
+    ):
         raise InputError(f"{folder} is in the way: it exists and is no earlier project")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -224,18 +232,31 @@ def _bench(network: Network, program: Program) -> dict[str, Any]:
     depths = {name: len(words) for name, words in buffers.items()}
     depths |= {"scratch_in": program.scratch_words, "scratch_out": program.scratch_words, "strikes": 1}
     depths["records"] = CHECKED_IMAGES * 64
-    return {"text": "\n".join(lines) + "\n", "images": CHECKED_IMAGES, "scratch_words": program.scratch_words, "depths": depths}
+    return {
+        "text": "\n".join(lines) + "\n",
+        "images": CHECKED_IMAGES,
+        "scratch_words": program.scratch_words,
+        "depths": depths,
+    }
 
 
 def _black_box(modules: list[str], cost: Cost | None) -> str:
     """The description of the Verilog core for HLS: UG1399, "JSON File for RTL Blackbox"."""
 
     def reading(name: str) -> dict[str, Any]:
-        ports = {"FIFO_empty_flag": f"{name}_empty_n", "FIFO_read_enable": f"{name}_read", "FIFO_data_read_in": f"{name}_dout"}
+        ports = {
+            "FIFO_empty_flag": f"{name}_empty_n",
+            "FIFO_read_enable": f"{name}_read",
+            "FIFO_data_read_in": f"{name}_dout",
+        }
         return {"c_name": name, "c_port_direction": "in", "rtl_ports": ports}
 
     def writing(name: str) -> dict[str, Any]:
-        ports = {"FIFO_full_flag": f"{name}_full_n", "FIFO_write_enable": f"{name}_write", "FIFO_data_write_out": f"{name}_din"}
+        ports = {
+            "FIFO_full_flag": f"{name}_full_n",
+            "FIFO_write_enable": f"{name}_write",
+            "FIFO_data_write_out": f"{name}_din",
+        }
         return {"c_name": name, "c_port_direction": "out", "rtl_ports": ports}
 
     def scalar(name: str) -> dict[str, Any]:
@@ -256,7 +277,10 @@ def _black_box(modules: list[str], cost: Cost | None) -> str:
             "module_clock": "ap_clk",
             "module_reset": "ap_rst",
             "module_clock_enable": "ap_ce",
-            **{f"ap_ctrl_chain_protocol_{signal}": f"ap_{signal}" for signal in ("idle", "start", "ready", "done", "continue")},
+            **{
+                f"ap_ctrl_chain_protocol_{signal}": f"ap_{signal}"
+                for signal in ("idle", "start", "ready", "done", "continue")
+            },
         },
         "rtl_performance": {"latency": "1", "II": "1"},
         "rtl_resource_usage": {key.upper(): str(value) for key, value in used.items()},
