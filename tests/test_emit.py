@@ -119,7 +119,7 @@ def test_the_black_box_names_every_port_of_its_module(network: Network) -> None:
     ports |= set(table["rtl_common_signal"].values())
     head = module[module.index("module hardpoint_engine") : module.index("\n);")]
     assert set(re.findall(r"(?:input|output) wire (?:\[[^\]]*\] )?(\w+)", head)) == ports
-    order = re.findall(r"^    (?:hls::stream<\w+> &|ap_uint<\d+> )(\w+)", files["cpp/core.h"], re.M)
+    order = re.findall(r"^    (?:hls::stream<[\w:]+> &|ap_uint<\d+> )(\w+)", files["cpp/core.h"], re.M)
     assert [one["c_name"] for one in table["c_parameters"]] == order, "parameters come in the order of the C model's"
     assert table["c_function_name"] == table["rtl_top_module_name"] == "hardpoint_engine"
     assert table["rtl_resource_usage"] == {"FF": "99", "LUT": "1234", "BRAM": "0", "URAM": "0", "DSP": "0"}
