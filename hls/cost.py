@@ -41,9 +41,7 @@ def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
     """
     verilog.parameters(array)  # refuses what the Verilog is not
     if array.dsp:
-        raise InputError(
-            "the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown"
-        )
+        raise InputError("the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown")
     array = dataclasses.replace(array, taps=taps)
     pes, diagonals = _pes(array)
     skew, alignment = _skew(array), _alignment(array)
@@ -63,9 +61,7 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
             ffs[name] += one.ff - one.shared_ff
             merged[row + col] = max(merged.get(row + col, (0, 0)), (one.shared_lut, one.shared_ff))
     for row, col, bits, joined, line in _lines(array):
-        ffs[f"PEs {array.guard(row, col)}"] -= bits * (
-            joined > line.ff
-        )  # the whole line became a shift register
+        ffs[f"PEs {array.guard(row, col)}"] -= bits * (joined > line.ff)  # the whole line became a shift register
     return (
         {name: _cost(luts[name], ffs[name]) for name in luts},
         _cost(sum(lut for lut, _ in merged.values()), sum(ff for _, ff in merged.values())),
@@ -95,12 +91,8 @@ def _alignment(array: Array) -> Cost:
     """Delay lines that bring the columns' sums together, the output register included."""
     family = board(array.board).family
     late = (array.column_map < array.acc_bits).any(0).astype(int)
-    lines = [
-        price(delay(family, array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)
-    ]
-    return _cost(
-        array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines)
-    )
+    lines = [price(delay(family, array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)]
+    return _cost(array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines))
 
 
 def _control(array: Array) -> Cost:
@@ -170,9 +162,7 @@ class Breakdown:
         lines += [_row("taps would add", _count(self.taps.lut), _count(self.taps.ff), ""), ""]
         lines.append(_row("design", "LUT", "FF", f"of {on.name}'s LUTs"))
         for name, cost in self.compared.items():
-            lines.append(
-                _row(name, _count(cost.lut), _count(cost.ff), f"{100 * fit(cost, on).shares['lut']:.1f} %")
-            )
+            lines.append(_row(name, _count(cost.lut), _count(cost.ff), f"{100 * fit(cost, on).shares['lut']:.1f} %"))
         return lines
 
 

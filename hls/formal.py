@@ -58,9 +58,7 @@ class Theorem:
             raise InputError("with guard column 0 there is no low part to strike")
 
     def __str__(self) -> str:
-        return (
-            f"{self.claim}, {self.act_bits} x {self.wgt_bits} bits, W = {self.acc_bits}, guard {self.guard}"
-        )
+        return f"{self.claim}, {self.act_bits} x {self.wgt_bits} bits, W = {self.acc_bits}, guard {self.guard}"
 
 
 @dataclass(frozen=True)

@@ -116,9 +116,7 @@ class Netlist:
         left = list(self.cells)
         while True:
             outside = [
-                c
-                for c in left
-                if any(b not in known for bits in c.inputs.values() for b in bits if isinstance(b, int))
+                c for c in left if any(b not in known for bits in c.inputs.values() for b in bits if isinstance(b, int))
             ]
             if not outside:
                 return dict(sorted(Counter(cell.type for cell in left).items()))
@@ -135,14 +133,10 @@ class Netlist:
         """
         luts: dict[Bit, int] = defaultdict(int)
         chains: dict[Bit, int] = defaultdict(int)
-        carries = {
-            bit for cell in self.cells if cell.type.startswith("CARRY") for bit in cell.outputs.get("CO", ())
-        }
+        carries = {bit for cell in self.cells if cell.type.startswith("CARRY") for bit in cell.outputs.get("CO", ())}
         for cell in self._in_order:
             for output, sources in _arcs(cell):
-                luts[output] = max((luts[bit] for bit, _ in sources), default=0) + (
-                    cell.type[:3] in ("LUT", "INV")
-                )
+                luts[output] = max((luts[bit] for bit, _ in sources), default=0) + (cell.type[:3] in ("LUT", "INV"))
                 chains[output] = max(
                     (
                         chains[bit] + (starts and not (pin == "CI" and bit in carries))
@@ -186,10 +180,7 @@ def _arcs(cell: Cell) -> Iterator[tuple[Bit, list[tuple[Bit, str]]]]:
                 yield bit, sources
         return
     start = [
-        (bit, port)
-        for port in ("CI", "CYINIT", "CI_TOP")
-        for bit in cell.inputs.get(port, ())
-        if isinstance(bit, int)
+        (bit, port) for port in ("CI", "CYINIT", "CI_TOP") for bit in cell.inputs.get(port, ()) if isinstance(bit, int)
     ]
     s, di = cell.inputs["S"], cell.inputs["DI"]
     for i in range(len(s)):

@@ -97,9 +97,7 @@ def pe(array: Array, row: int, col: int) -> Part:
         ABOVE_SPLIT=above if above < split else array.acc_bits,
         LATE=int((column[:, col] < array.acc_bits).any()),
         TAPS=int(array.taps),
-        EVENTS=int(
-            array.taps and bool((column[: row + 1, col] < array.acc_bits).any())
-        ),  # nothing above can disagree
+        EVENTS=int(array.taps and bool((column[: row + 1, col] < array.acc_bits).any())),  # nothing above can disagree
     )
 
 
@@ -181,9 +179,7 @@ def _table() -> dict[str, list[int]]:
     return dict(load_json(TABLE, "cost table")["parts"])
 
 
-def write_table(
-    path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]
-) -> None:
+def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]) -> None:
     """Write the table of parts, with the digest of the Verilog that they were made from."""
     rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(known.items())}
     write_json(
