@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList
-from hardpoint.host.forward import golden_states
+from hardpoint.host.forward import Forward
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
 from hardpoint.layers import Codes, Conv
@@ -44,6 +44,7 @@ class Emulator:
             raise InputError(f"a batch holds at least 1 image, not {batch}")
         self.network, self.array, self.batch, self.keep = network, array, batch, keep
         self.program = Program.of(network, array)
+        self._forward = Forward(network, self.program)
         self._tables = Tables.of(self.program)
         self._work, self._reserved = Work.of(self.program), (0, 0)
         self._images: Codes | None = None  # whose clean states are kept
@@ -79,7 +80,7 @@ class Emulator:
 
     def clean(self, x: Any) -> Codes:
         """Output codes without faults."""
-        return self.network(x)
+        return self._forward.clean(self.network.check_input(x))
 
     def _check(self, faults: FaultList, images: int) -> None:
         if faults.images < images:
@@ -99,7 +100,7 @@ class Emulator:
         fits = len(x) * self.program.words * 4 <= self.keep
         kept = []
         for start in range(0, len(x), self.batch):
-            states = golden_states(self.network, self.program, x[start : start + self.batch])
+            states = self._forward.states(x[start : start + self.batch])
             if fits:
                 kept.append(states)
             yield start, states

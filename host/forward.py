@@ -1,4 +1,4 @@
-"""Clean inference at full speed: integers in floats, only while every sum is provably exact."""
+"""Clean inference at full speed: integers in floats, only where every one of them is provably exact."""
 
 from __future__ import annotations
 
@@ -7,24 +7,260 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardpoint.host.program import Program
-from hardpoint.layers import Conv, Dense
+from hardpoint.fixed import Fixed
+from hardpoint.host.jit import COMPILED, compiled, inlined, place
+from hardpoint.host.program import (
+    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W,
+)  # fmt: skip
+from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, MaxPool, Rescale
 from hardpoint.network import Network
 
-__all__ = ["golden_states"]
+__all__ = ["Forward"]
+
+CHUNK = 8
+"""Images that go through all layers together: what they need at a time fits a second-level cache."""
 
 
-def golden_states(network: Network, program: Program, x: NDArray[np.int64]) -> NDArray[np.int32]:
-    """The state of every image of `x`: all codes and all sums without bias, (images, words)."""
-    states = np.empty((len(x), program.words), np.int32)
-    values = network.trace(x)
-    for (start, size), codes in zip(program.tensors, values.values(), strict=True):
-        states[:, start : start + size] = codes.reshape(len(x), -1)
-    start = int(program.tensors[-1].sum())
-    for layer in network.layers:
+class Forward:
+    """Clean runs of `network`, chunk by chunk.
+
+    `types` names the number type in which each layer's sums are computed: float32 while no partial sum can reach 2**24,
+    else float64 below 2**53; a network with any wider number is run by `Network` itself in int64.
+    """
+
+    def __init__(self, network: Network, program: Program) -> None:
+        self.network, self.program = network, program
+        self.types = {layer.name: sum_type(network, layer) for layer in network.layers}
+        exact = all(fmt.magnitude < 1 << 22 for fmt in network.formats.values()) and None not in self.types.values()
+        self.fast = COMPILED and exact
+        self.buffers: dict[tuple[str, str], NDArray[Any]] = {}
+        self.constants = {layer.name: self._constants(layer) for layer in network.layers} if self.fast else {}
+
+    def clean(self, x: Codes) -> Codes:
+        """Output codes (images, outputs) of input codes `x`."""
+        if not self.fast:
+            return self.network(x)
+        outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.float32)
+        for start in range(0, len(x), CHUNK):
+            part = x[start : start + CHUNK]
+            outputs[start : start + CHUNK] = self._chunk(part)
+        return self.network.ordered(outputs.astype(np.int64))
+
+    def states(self, x: Codes) -> NDArray[np.int32]:
+        """The state of every image of `x`: all codes and all sums without bias, (images, words); see `Program`."""
+        states = np.empty((len(x), self.program.words), np.int32)
+        if self.fast:
+            for start in range(0, len(x), CHUNK):
+                self._chunk(x[start : start + CHUNK], states[start : start + CHUNK])
+            return states
+        values = self.network.trace(x)
+        for (start, size), codes in zip(self.program.tensors, values.values(), strict=True):
+            states[:, start : start + size] = codes.reshape(len(x), -1)
+        for layer, row in zip(self.network.layers, self.program.layers, strict=True):
+            if isinstance(layer, (Conv, Dense)):
+                sums = layer.accumulate(values[layer.input], self.network.formats[layer.input].magnitude) - layer.bias
+                states[:, row[SUMS] : row[SUMS] + sums[0].size] = sums.reshape(len(x), -1)
+        return states
+
+    def _chunk(self, x: Codes, states: Any = None) -> Any:
+        """Codes of the last layer for a chunk; with `states`, every layer's codes and sums go there."""
+        values: dict[str, Any] = {"input": x.reshape(len(x), -1).astype(np.float32)}
+        layers, fused = self.network.layers, None
+        if states is not None:
+            keep(values["input"], states, 0)
+        for i, layer in enumerate(layers):
+            row = self.program.layers[i]
+            if fused == layer.name:
+                continue
+            sources = [values[name] for name in layer.inputs]
+            target, pool = layer.name, None
+            if isinstance(layer, (Conv, Dense)):
+                pool = self._pool_after(i) if states is None and row[KIND] != DEPTHWISE else None
+                if pool is not None:
+                    fused = target = layers[i + 1].name
+                result = self._weighted(layer, row, sources[0], target, pool, states)
+            else:
+                result = self._other(layer, row, sources)
+            values[target] = result
+            if states is not None:
+                keep(result, states, self.program.tensors[i + 1, 0])
+        return values[layers[-1].name]
+
+    def _pool_after(self, i: int) -> Any:
+        """The row of the max-pooling that alone reads layer i, and so may be done before requantisation, if any."""
+        layers = self.network.layers
+        readers = [layer for layer in layers if layers[i].name in layer.inputs]
+        if len(readers) == 1 and i + 1 < len(layers) and readers[0] is layers[i + 1] and isinstance(readers[0], MaxPool):
+            return self.program.layers[i + 1]
+        return None
+
+    def _weighted(self, layer: Any, row: Any, x: Any, target: str, pool: Any, states: Any) -> Any:
+        """Sums of a convolution or dense layer, pooled if `pool`, requantised."""
+        n, m, k = len(x), int(row[M]), int(row[K])
+        weights, bias, scale, bounds = self.constants[layer.name]
+        if row[KIND] == DEPTHWISE:
+            return self._depthwise(layer, row, x, states)
+        if row[KH] == row[H] == row[OH] == 1 and row[KW] == row[W] == row[OW] == 1:
+            left = x if x.dtype == weights.dtype else x.astype(weights.dtype)
+        else:
+            left = self._buffer(layer.name, "columns", (CHUNK * m, k), weights.dtype)[: n * m]
+            columns(x, left, row)
+        sums = self._buffer(layer.name, "sums", (CHUNK * m, int(row[N])), weights.dtype)[: n * m]
+        np.dot(left, weights, out=sums)
+        if states is not None:
+            keep(sums.reshape(n, -1), states, row[SUMS])
+        pool = unpooled(row) if pool is None else pool
+        size = int(pool[OH] * pool[OW] * pool[N])
+        out = self._buffer(target, "codes", (CHUNK, size), np.dtype(np.float32))[:n]
+        requantise(sums, bias, scale, bounds, pool, out)
+        return out
+
+    def _depthwise(self, layer: Any, row: Any, x: Any, states: Any) -> Any:
+        """Codes of a depthwise convolution, window column by window column."""
+        weights, bias, scale, bounds = self.constants[layer.name]
+        top, bottom, left, right = layer.pad
+        images = np.pad(x.reshape(len(x), *row[[H, W, C]]), ((0, 0), (top, bottom), (left, right), (0, 0)))
+        sums = np.zeros((len(x), *row[[OH, OW, N]]), weights.dtype)
+        (kh, kw), (sh, sw) = layer.weight.shape[:2], layer.stride
+        for i in range(kh * kw):
+            part = images[:, i // kw : i // kw + sh * (row[OH] - 1) + 1 : sh, i % kw : i % kw + sw * (row[OW] - 1) + 1 : sw]
+            sums += part * weights[i]
+        if states is not None:
+            keep(sums.reshape(len(x), -1), states, row[SUMS])
+        out = np.empty((len(x), sums[0].size), np.float32)
+        requantise(sums.reshape(-1, row[N]), bias, scale, bounds, unpooled(row), out)
+        return out
+
+    def _other(self, layer: Any, row: Any, sources: list[Any]) -> Any:
+        """Codes of a layer without weights."""
+        x = sources[0]
+        if isinstance(layer, MaxPool):
+            _, bias, scale, bounds = self.constants[layer.name]
+            out = self._buffer(layer.name, "codes", (CHUNK, int(row[OH] * row[OW] * row[N])), np.dtype(np.float32))[: len(x)]
+            requantise(x.reshape(-1, row[C]), bias, scale, bounds, row, out)
+            return out
+        dtype, (low, high), shift = self.types[layer.name], bounds_of(self.network, layer), layer.shift
+        if isinstance(layer, AvgPool):
+            window = np.lib.stride_tricks.sliding_window_view(x.reshape(len(x), *row[[H, W, C]]), layer.size, axis=(1, 2))
+            total = window[:, :: layer.stride[0], :: layer.stride[1]].sum(axis=(4, 5), dtype=dtype).reshape(len(x), -1)
+        elif isinstance(layer, Add):
+            total = x.astype(dtype) * 2.0 ** layer.align[0] + sources[1].astype(dtype) * 2.0 ** layer.align[1]
+        else:
+            total = x.astype(dtype)
+        return np.clip(np.rint(total * total.dtype.type(2.0**-shift)), low, high).astype(np.float32)
+
+    def _constants(self, layer: Any) -> tuple[Any, Any, Any, Any]:
+        """Weights, bias, 2**-shift and (low, high, rounding constant) of a layer, in the type of its sums."""
+        dtype = np.dtype(self.types[layer.name])
+        low, high = bounds_of(self.network, layer)
+        # a float this large has no fraction bits left: adding it rounds half to even
+        rounding = 1.5 * 2.0 ** (23 if dtype == np.float32 else 52)
+        bounds = np.array([low, high, rounding], dtype)
         if isinstance(layer, (Conv, Dense)):
-            sums = layer.accumulate(values[layer.input], network.formats[layer.input].magnitude) - layer.bias
-            size = sums[0].size
-            states[:, start : start + size] = sums.reshape(len(x), -1)
-            start += size
-    return states
+            weights = np.ascontiguousarray(layer.matrix().astype(dtype))
+            return weights, layer.bias.astype(dtype), (2.0**-layer.shift.astype(np.float64)).astype(dtype), bounds
+        channels = int(self.network.shapes[layer.name][-1])
+        return None, np.zeros(channels, dtype), np.ones(channels, dtype), bounds
+
+    def _buffer(self, name: str, use: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+        """Memory that a layer uses again for every chunk."""
+        if (name, use) not in self.buffers:
+            self.buffers[name, use] = np.empty(shape, dtype)
+        return self.buffers[name, use]
+
+
+def bounds_of(network: Network, layer: Any) -> tuple[int, int]:
+    """Least and largest code of a layer's output."""
+    fmt = network.formats[layer.name]
+    return (0 if getattr(layer, "relu", False) else fmt.min), fmt.max
+
+
+def sum_type(network: Network, layer: Any) -> str | None:
+    """The narrowest float in which no sum of `layer`, in whatever order it is added up, can be inexact; None if none is."""
+    sources: list[Fixed] = [network.formats[name] for name in layer.inputs]
+    if isinstance(layer, (Conv, Dense)):
+        terms = int(np.abs(layer.matrix()).sum(axis=0).max()) * sources[0].magnitude
+        bound = terms + int(np.abs(layer.bias).max())
+    elif isinstance(layer, AvgPool):
+        bound = layer.size[0] * layer.size[1] * sources[0].magnitude
+    elif isinstance(layer, Add):
+        bound = sum(fmt.magnitude << align for fmt, align in zip(sources, layer.align, strict=True))
+    else:
+        bound = sources[0].magnitude << max(0, -layer.shift if isinstance(layer, Rescale) else 0)
+    return "float32" if bound < 1 << 24 else "float64" if bound < 1 << 53 else None
+
+
+def unpooled(row: Any) -> Any:
+    """The layer row of a pooling that takes every output of layer `row` as it is."""
+    same = row.copy()
+    same[[H, W, C]] = row[[OH, OW, N]]
+    same[[KH, KW, SH, SW]], same[[TOP, LEFT]] = 1, 0
+    return same
+
+
+def keep(values: Any, states: Any, offset: int) -> None:
+    """Write float integers to their place in the states."""
+    states[:, offset : offset + values.shape[1]] = values
+
+
+@compiled
+def columns(x: Any, left: Any, layer: Any) -> None:
+    """im2col of images x (images, H * W * C) into (images * M, K), zeros for padding."""
+    line, width = layer[KW] * layer[C], layer[W] * layer[C]
+    row = 0
+    for image in range(len(x)):
+        for oh in range(layer[OH]):
+            for ow in range(layer[OW]):
+                first = (ow * layer[SW] - layer[LEFT]) * layer[C]
+                inside, outside = max(0, -first), min(line, width - first)
+                for kh in range(layer[KH]):
+                    h, target = oh * layer[SH] - layer[TOP] + kh, kh * line
+                    if h < 0 or h >= layer[H]:
+                        for j in range(place(line)):
+                            left[row, place(target) + j] = 0
+                        continue
+                    for j in range(inside):
+                        left[row, target + j] = 0
+                    source, target_inside = place(h * width + first + inside), place(target + inside)
+                    for j in range(place(outside - inside)):
+                        left[row, target_inside + j] = x[image, source + j]
+                    for j in range(outside, line):
+                        left[row, target + j] = 0
+                row += 1
+
+
+@inlined
+def code(x: Any, low: Any, high: Any, rounding: Any) -> Any:
+    """`x` saturated and rounded half to even."""
+    x = min(max(x, low), high)
+    return (x + rounding) - rounding
+
+
+@compiled
+def requantise(sums: Any, bias: Any, scale: Any, bounds: Any, pool: Any, out: Any) -> None:
+    """Codes (images, OH * OW * N) of sums (images * H * W, N): the largest of every window of `pool`, requantised.
+
+    Requantisation never decreases, so pooling before it is pooling after it.
+    """
+    low, high, rounding = bounds[0], bounds[1], bounds[2]
+    n, height, width = place(pool[N]), pool[H], pool[W]
+    for image in range(len(out)):
+        for oh in range(pool[OH]):
+            for ow in range(pool[OW]):
+                at = place((oh * pool[OW] + ow) * pool[N])
+                top, left = oh * pool[SH] - pool[TOP], ow * pool[SW] - pool[LEFT]
+                row = (image * height + top) * width + left
+                if pool[KH] == 1 and pool[KW] == 1:
+                    for j in range(n):
+                        out[image, at + j] = code((sums[row, j] + bias[j]) * scale[j], low, high, rounding)
+                elif pool[KH] == 2 and pool[KW] == 2 and top >= 0 and left >= 0 and top + 2 <= height and left + 2 <= width:
+                    for j in range(n):
+                        best = max(max(sums[row, j], sums[row + 1, j]), max(sums[row + width, j], sums[row + width + 1, j]))
+                        out[image, at + j] = code((best + bias[j]) * scale[j], low, high, rounding)
+                else:
+                    for j in range(n):
+                        best = sums[(image * height + max(top, 0)) * width + max(left, 0), j]
+                        for h in range(max(top, 0), min(top + pool[KH], height)):
+                            for w in range(max(left, 0), min(left + pool[KW], width)):
+                                best = max(best, sums[(image * height + h) * width + w, j])
+                        out[image, at + j] = code((best + bias[j]) * scale[j], low, high, rounding)
