@@ -77,7 +77,8 @@ def save_npz(
     if pickled:  # savez's own allow_pickle is new in NumPy 2; before, it stores an array of that name
         raise InputError(f"array {pickled[0]!r} holds objects, which only pickles can store")
     with atomic_path(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, **{"header": np.frombuffer(text, np.uint8), **arrays})
+        named: dict[str, Any] = {"header": np.frombuffer(text, np.uint8), **arrays}
+        np.savez_compressed(file, **named)
 
 
 def load_npz(path: str | os.PathLike[str], what: str) -> tuple[dict[str, Any], dict[str, np.ndarray[Any, Any]]]:

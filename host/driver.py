@@ -36,11 +36,14 @@ class Played:
 
 
 class Interrupted(DeviceError):
-    """The device failed while it played; `played` holds the images that it had finished, from the first one on."""
+    """The device failed while it played; `played` holds the images that it had finished, from the first one on.
 
-    def __init__(self, error: DeviceError, played: Played) -> None:
+    `unfinished` counts the images that had been started and have no record.
+    """
+
+    def __init__(self, error: DeviceError, played: Played, unfinished: int) -> None:
         super().__init__(str(error))
-        self.played = played
+        self.played, self.unfinished = played, unfinished
 
 
 class Driver:
@@ -170,7 +173,9 @@ class Loaded:
                 parts.append(self._finish(*waiting))
         except DeviceError as error:
             salvaged = [] if waiting is None else self._salvaged(*waiting)
-            raise Interrupted(error, self._joined(parts + salvaged)) from error
+            started = 0 if waiting is None else waiting[1]
+            unfinished = started - sum(len(part.status) for part in salvaged)
+            raise Interrupted(error, self._joined(parts + salvaged), unfinished) from error
         return self._joined(parts)
 
     def _joined(self, parts: list[Played]) -> Played:
