@@ -6,7 +6,7 @@ Cycles are enabled cycles; cycle 0 takes in the first beat. docs/hardware.md der
 from __future__ import annotations
 
 from hardpoint.array import Array
-from hardpoint.faults import OVERHANG, SITES
+from hardpoint.faults import SITES
 
 __all__ = ["acting_cycle", "cycles", "late", "utilisation"]
 
@@ -50,6 +50,6 @@ def acting_cycle(
     start = tile * max(k, array.rows) + step + col
     if site == "drain":
         return start + 2 + late(array, col) + (row if step == k else array.rows - 1)
-    low = copy == OVERHANG or (copy == 0 and bit < int(array.column_map[row, col]))
-    stage = {"act": 0, "wgt": 0, "carry": 2, "vote": 3}.get(site, 2 if low else 3)
+    low = copy == 0 and bit < int(array.column_map[row, col])
+    stage = {"act": 0, "wgt": 0, "mul": 2, "carry": 2, "vote": 3}.get(site, 2 if low else 3)
     return start + row + stage

@@ -80,22 +80,20 @@ module hardpoint_core #(
     localparam LATE = any_late(0);
 
     // Which cycles pass, and which beats enter.
-    localparam GAP = hp_bits(R);
-    reg [GAP-1:0] gap;       // cycles until a first beat may enter
+    reg [R-1:0] gap;         // a first beat may not enter: empties in R-1 cycles
     reg open;                // inside a tile
-    wire starved = ~in_valid & ~flush & (open | gap == 0);
+    wire starved = ~in_valid & ~flush & (open | ~gap[0]);
     wire en = ce & (~out_valid | out_ready) & ~starved;
-    wire enter = in_valid & in_ready;
+    wire enter = in_valid & ~(in_first & gap[0]);   // if the cycle passes
     assign advance = en;
-    assign in_ready = en & ~(in_first & gap != 0);
+    assign in_ready = en & ~(in_first & gap[0]);
     always @(posedge clk)
         if (rst) begin
-            gap <= 0;
+            gap <= {R{1'b0}};
             open <= 1'b0;
         end else if (en) begin
-            if (enter & in_first) gap <= R - 1;
-            else if (gap != 0) gap <= gap - 1'b1;
-            if (enter) open <= ~in_last;
+            gap <= (gap | {R{enter & in_first}}) >> 1;
+            open <= enter ? ~in_last : open;
         end
 
     // The injection bus, one-hot in row and column.

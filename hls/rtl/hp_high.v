@@ -35,22 +35,23 @@ module hp_high #(
     localparam TO = M + N - 1;
     localparam SUM = TO > B ? hp_max(hp_bits(hp_part_max(M, N, 0, N, B, TO)) - B, TO - B + 1) : 1;
     wire [WIDTH-1:0] product, struck, addend, voted, vote, total, next;
+    reg [WIDTH-1:0] high;    // PH
     generate
         if (TO > B) begin : entries
             wire [SUM-1:0] sum;
-            reg [SUM-1:0] held;
             hp_entries #(.M(M), .N(N), .FROM(B), .TO(TO), .WIDTH(SUM)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
-            always @(posedge clk) if (en) held <= sum;
-            assign product = {{WIDTH-TO+B{~held[TO-B]}}, held[TO-B-1:0]};  // minus 2^TO: the inverted top bit, extended
-        end else begin : constant                              // floor(K_s / 2^B) = -1
-            assign product = {WIDTH{1'b1}};
+            assign product = {{WIDTH-TO+B{~sum[TO-B]}}, sum[TO-B-1:0]};  // minus 2^TO: the inverted top bit, extended
+        end else begin : constant
+            assign product = {WIDTH{1'b1}};                             // floor(K_s / 2^B) = -1
         end
     endgenerate
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(2), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
         mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product), .y(struck));
+    always @(posedge clk) if (en) high <= struck;
 
-    // All but the lowest bit of the carry is added to PH without a chain, which costs nothing where PH is constant; the
-    // lowest enters the adder's chain, through a column that adds it to itself.
+    // All but the lowest bit of the carry is added to PH without a chain, which costs nothing where PH is constant: where
+    // it runs on through ones is known a cycle before. The lowest bit enters the adder's chain, through a column that adds
+    // it to itself.
     localparam LOW = hp_min(CARRY > 0 ? CARRY : 1, WIDTH);   // columns that the carry reaches by itself
     wire [LOW:0] ripple;
     wire low_carry = CARRY > 0 ? carry[0] : 1'b0;
@@ -59,15 +60,32 @@ module hp_high #(
     generate
         for (k = 0; k < LOW; k = k + 1) begin : column
             if (k == 0) begin : none
-                assign addend[k] = struck[k];
+                assign addend[k] = high[k];
                 assign ripple[k+1] = 1'b0;
             end else begin : full
-                assign addend[k] = struck[k] ^ ripple[k] ^ carry[k];
-                assign ripple[k+1] = (struck[k] & ripple[k]) | (carry[k] & (struck[k] | ripple[k]));
+                assign addend[k] = high[k] ^ ripple[k] ^ carry[k];
+                assign ripple[k+1] = (high[k] & ripple[k]) | (carry[k] & (high[k] | ripple[k]));
             end
         end
         if (WIDTH > LOW) begin : bump
-            hp_increment #(.WIDTH(WIDTH - LOW)) upper (.x(struck[WIDTH-1:LOW]), .c(ripple[LOW]), .y(addend[WIDTH-1:LOW]));
+            localparam REST = WIDTH - LOW;
+            reg [REST-1:0] runs;                       // ones all the way from the start of a group of four columns
+            reg [REST/4:0] through;                    // ones all the way through a group
+            wire [REST/4+1:0] reached;
+            integer i;
+            always @(posedge clk)
+                if (en)
+                    for (i = 0; i < REST; i = i + 1) begin
+                        runs[i] <= &(struck[LOW +: REST] | ~((({{REST{1'b0}}, 1'b1} << (i % 4)) - 1'b1) << (i - i % 4)));
+                        if (i % 4 == 3) through[i/4] <= &struck[LOW+i-3 +: 4];
+                    end
+            assign reached[0] = ripple[LOW];
+            for (k = 0; k < REST; k = k + 1) begin : column
+                if (k % 4 == 3) begin : next_group
+                    assign reached[k/4+1] = reached[k/4] & through[k/4];
+                end
+                assign addend[LOW+k] = high[LOW+k] ^ (runs[k] & reached[k/4]);
+            end
         end
     endgenerate
 
