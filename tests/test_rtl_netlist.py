@@ -1,0 +1,72 @@
+"""What the Verilog core becomes in synthesis: without taps it holds no trace of them, and it keeps to its budgets."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hardpoint.hls import synthesis, verilog
+
+PE = {"M": 8, "N": 8, "W": 24, "B": 24, "TAPS": 0, "EVENTS": 0}
+INSTANCE = re.compile(r"hp_tap #\(.*?\)\s*\w+ \(.*?\.x\((.*?)\), \.y\((.*?)\)\);", re.S)
+
+
+def pe(column: int, **more: int) -> dict[str, int]:
+    return {**PE, "B": column, "LATE": int(column < 24), **more}
+
+
+def shape(top: str, parameters: dict[str, Any], sources: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Counter:
+    """A mapped netlist up to the names of its nets and cells: cells by what they are and what drives them."""
+    monkeypatch.setattr(synthesis.Netlist, "load", classmethod(lambda cls, path, top: json.loads(Path(path).read_text())))
+    module = synthesis.map_netlist(top, parameters, sources=sources)["modules"][top]
+    colours: dict[Any, Any] = {}
+    for name, port in module["ports"].items():
+        if port["direction"] == "input":
+            colours |= {bit: (name, i) for i, bit in enumerate(port["bits"])}
+    cells = [cell for cell in module["cells"].values() if not cell["type"].startswith("$")]
+    for _ in range(12):  # longer than any cycle of registers that matters here
+        fresh = {}
+        for cell in cells:
+            pins = sorted(cell["connections"].items())
+            inputs = [(pin, [colours.get(b, b if isinstance(b, str) else None) for b in bits]) for pin, bits in pins
+                      if cell["port_directions"][pin] == "input"]  # fmt: skip
+            own = hash(repr((cell["type"], cell["parameters"].get("INIT"), inputs)))
+            for pin, bits in pins:
+                if cell["port_directions"][pin] == "output":
+                    fresh |= {bit: hash((own, pin, i)) for i, bit in enumerate(bits)}
+        colours |= fresh
+    return Counter(colours[bit] for cell in cells for pin, bits in cell["connections"].items() for bit in bits
+                   if cell["port_directions"][pin] == "output")  # fmt: skip
+
+
+def test_without_taps_it_is_the_source_with_the_taps_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = verilog.sources()
+    deleted = {name: INSTANCE.sub(r"assign \2 = \1;", text) for name, text in sources.items() if name != "hp_tap.v"}
+    assert not any("hp_tap #" in text for text in deleted.values())
+    assert sum(len(INSTANCE.findall(text)) for text in sources.values()) >= 10
+    parameters = pe(20, W=24, M=4, N=4, OPERAND=3, LEFT=3, DRAIN=3)
+    plain = shape("hp_pe", parameters, sources, monkeypatch)
+    assert plain == shape("hp_pe", {**parameters, "TAPS": 1}, deleted, monkeypatch)
+    assert plain != shape("hp_pe", {**parameters, "B": 19}, sources, monkeypatch)
+
+
+def test_a_pe_keeps_to_its_budget_of_luts() -> None:
+    assert synthesis.synthesise("hp_low", {"M": 8, "N": 8, "W": 24, "B": 24, "CARRY": 0, "TAPS": 0}).cost.lut <= 145
+    luts = {column: synthesis.synthesise("hp_pe", pe(column)).cost.lut or 0 for column in (24, 16, 14, 12)}
+    assert luts[24] <= 190
+    assert luts[16] <= 1.30 * luts[24]
+    assert luts[14] <= 1.25 * luts[24]
+    assert luts[12] <= 1.65 * luts[24]
+
+
+@pytest.mark.parametrize("column", [24, 14, 12, 0])
+@pytest.mark.parametrize("taps", [0, 1])
+def test_paths_are_short(column: int, taps: int) -> None:
+    levels = synthesis.synthesise("hp_pe", pe(column, TAPS=taps)).levels
+    assert levels.luts <= 4
+    assert levels.chains <= 2
