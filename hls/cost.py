@@ -17,10 +17,12 @@ from hardpoint.array import Array, Guard
 from hardpoint.cost import Cost
 from hardpoint.errors import InputError
 from hardpoint.hls import verilog
-from hardpoint.hls.boards import board, fit
+from hardpoint.hls.boards import Board, board, fit
 from hardpoint.hls.parts import TABLE, Part, Price, delay, frame, measured, pe, price, write_table
 
-__all__ = ["Breakdown", "array_cost", "breakdown", "designs", "table_parts"]
+__all__ = ["Breakdown", "array_cost", "breakdown", "designs", "largest_array", "table_parts"]
+
+_PLAIN = Guard()
 
 
 def array_cost(array: Array, taps: bool = False) -> Cost:
@@ -70,12 +72,11 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
 
 def _lines(array: Array) -> Iterator[tuple[int, int, int, int, Price]]:
     """Delay lines of the operands: row and column of the PE they end in, bits, whether they take in its register, price."""
-    family = board(array.board).family
     edges = [(row, 0, row, array.act_bits) for row in range(1, array.rows)]
     edges += [(0, col, col, array.wgt_bits) for col in range(1, array.cols)]
     for row, col, depth, bits in edges:
         joined = int(array.operand_lanes[row, col] == 1 and not array.taps)
-        yield row, col, bits, joined, price(delay(family, depth + joined))
+        yield row, col, bits, joined, price(delay(depth + joined))
 
 
 def _skew(array: Array) -> Cost:
@@ -89,9 +90,8 @@ def _skew(array: Array) -> Cost:
 
 def _alignment(array: Array) -> Cost:
     """Delay lines that bring the columns' sums together, the output register included."""
-    family = board(array.board).family
     late = (array.column_map < array.acc_bits).any(0).astype(int)
-    lines = [price(delay(family, array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)]
+    lines = [price(delay(array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)]
     return _cost(array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines))
 
 
@@ -154,7 +154,7 @@ class Breakdown:
         on = board(self.array.board)
         size = f"{self.array.rows} x {self.array.cols} PEs, {self.array.act_bits} x {self.array.wgt_bits} bits, W = {self.array.acc_bits}"
         lines = [
-            f"{size}; Yosys' synthesis, {on.family}, no DSP, without injection taps",
+            f"{size}; Yosys' synthesis, no DSP, without injection taps",
             "",
             _row("", "LUT", "FF", ""),
         ]
@@ -187,9 +187,29 @@ def breakdown(array: Array) -> Breakdown:
     return Breakdown(array, purposes, taps, {name: array_cost(one) for name, one in designs(array).items()})
 
 
+def largest_array(
+    on: Board, guard: Guard = _PLAIN, taps: bool = False, limit: float = 1.0
+) -> tuple[Array, Cost] | None:
+    """The largest square array with `guard` in all PEs that takes at most `limit` of a board's LUTs and flip-flops.
+
+    None if not even one PE fits. The shell around the array is not counted.
+
+    >>> largest_array(board("pynq-z2"), limit=0.7)[0].rows >= 14
+    True
+    """
+    found = None
+    for size in range(1, 65):
+        array = Array(size, size, (guard,), board=on.name, taps=taps)
+        cost = array_cost(array, taps)
+        if not fit(cost, on).fits(limit):
+            break
+        found = array, cost
+    return found
+
+
 def table_parts() -> list[Part]:
-    """Every part that the shipped table holds: 8 x 8 bits, W = 24, the usual guards in whole and in mixed arrays."""
-    found = {delay("xc7", depth) for depth in range(1, 20)}
+    """Every part that the shipped table holds: those of the usual guards, in arrays of which the first columns have them."""
+    found = {delay(depth) for depth in range(1, 67)}
     for array in _usual_arrays():
         found |= {pe(array, row, col) for row in range(array.rows) for col in range(array.cols)}
         found |= {frame(array, cols)[0] for cols in (2, 3)}
@@ -198,12 +218,23 @@ def table_parts() -> list[Part]:
 
 def _usual_arrays() -> Iterator[Array]:
     for taps in (False, True):
-        for size in (2, 4, 8, 16):
-            yield Array(size, size, taps=taps)
+        for size in (1, 2, 4, 8, 16, 32, 64):
+            yield Array(size, min(size, 2), taps=taps)
         for column in (0, *range(8, 21)):
             for operand, drain in ((False, False), (True, False), (False, True), (True, True)):
                 if operand == drain or not taps:
-                    yield Array.columns_hardened(8, 8, Guard(column, operand, drain), hardened=4, taps=taps)
+                    yield Array.columns_hardened(2, 2, Guard(column, operand, drain), hardened=1, taps=taps)
+    for act_bits, wgt_bits, acc_bits, column in (
+        (4, 4, 16, 8),
+        (6, 6, 20, 11),
+        (8, 4, 20, 12),
+        (8, 8, 20, 14),
+        (8, 8, 32, 14),
+    ):
+        for guard in (Guard(column), Guard(0, True, True)):
+            yield Array.columns_hardened(
+                2, 2, guard, 1, act_bits=act_bits, wgt_bits=wgt_bits, acc_bits=acc_bits, taps=False
+            )
 
 
 def _main() -> None:

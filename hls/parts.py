@@ -3,6 +3,9 @@
 Three things tell an array from the sum of its modules. What `flags_in` alone decides in a PE is the same in all PEs of a
 diagonal, and merges. The top row's drain registers take nothing from above. And an operand register at the array's edge
 ends the delay line before it, so both become one shift register.
+
+LUTs, carry chains and flip-flops of 7 series and UltraScale+ are alike, and Yosys maps these modules to the same
+primitives for both: parts are synthesised for the former.
 """
 
 from __future__ import annotations
@@ -18,7 +21,6 @@ from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls import verilog
-from hardpoint.hls.boards import board
 from hardpoint.hls.synthesis import synthesise
 from hardpoint.hls.yosys import version
 
@@ -48,17 +50,16 @@ class Part:
 
     module: str
     parameters: tuple[tuple[str, int], ...]
-    family: str = "xc7"
     kind: str = "whole"
 
     @classmethod
-    def of(cls, module: str, family: str, kind: str = "whole", **parameters: int) -> Part:
+    def of(cls, module: str, kind: str = "whole", **parameters: int) -> Part:
         """A part from keywords, which take the order of the alphabet."""
-        return cls(module, tuple(sorted(parameters.items())), family, kind)
+        return cls(module, tuple(sorted(parameters.items())), kind)
 
     def __str__(self) -> str:
         settings = "".join(f" {name}={value}" for name, value in self.parameters)
-        return f"{self.family} {self.module} {self.kind}{settings}"
+        return f"{self.module}, {self.kind}:{settings}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def pe(array: Array, row: int, col: int) -> Part:
     """The PE of `array` at (row, col); parameters that change nothing there are at their default.
 
     >>> str(pe(Array(2, 2, taps=False), 0, 0))
-    'xc7 hp_pe top row ABOVE=1 ABOVE_SPLIT=24 B=24 DRAIN=1 EVENTS=0 LATE=0 LEFT=1 M=8 N=8 OPERAND=1 TAPS=0 W=24'
+    'hp_pe, top row: ABOVE=1 ABOVE_SPLIT=24 B=24 DRAIN=1 EVENTS=0 LATE=0 LEFT=1 M=8 N=8 OPERAND=1 TAPS=0 W=24'
     """
     column, lanes, drains = array.column_map, array.operand_lanes, array.drain_lanes
     split = int(column[row, col]) if drains[row, col] == 3 else array.acc_bits
@@ -84,7 +85,6 @@ def pe(array: Array, row: int, col: int) -> Part:
     one = lanes[row, col] == 1  # three lanes take each lane as it comes
     return Part.of(
         "hp_pe",
-        board(array.board).family,
         "whole" if row else "top row",
         M=array.act_bits,
         N=array.wgt_bits,
@@ -101,17 +101,20 @@ def pe(array: Array, row: int, col: int) -> Part:
     )
 
 
-def delay(family: str, depth: int) -> Part:
+def delay(depth: int) -> Part:
     """A delay of one bit by `depth` cycles."""
-    return Part.of("hp_delay", family, WIDTH=1, DEPTH=depth)
+    return Part.of("hp_delay", WIDTH=1, DEPTH=depth)
 
 
 def frame(array: Array, cols: int) -> tuple[Part, Array]:
-    """The array without its PEs, narrowed to `cols` unguarded columns of the least width; and that narrow array."""
-    narrow = Array(array.rows, cols, act_bits=2, wgt_bits=2, acc_bits=12, taps=array.taps, board=array.board)
+    """The array without its PEs, narrowed to `cols` unguarded columns of the least width; and that narrow array.
+
+    Its rows are the next power of two: what paces 9 rows is taken as what paces 16, some LUTs more.
+    """
+    rows = 1 << (array.rows - 1).bit_length()
+    narrow = Array(rows, cols, act_bits=2, wgt_bits=2, acc_bits=12, taps=array.taps)
     part = Part.of(
         verilog.TOP,
-        board(array.board).family,
         "frame",
         R=narrow.rows,
         C=cols,
@@ -127,6 +130,7 @@ def frame(array: Array, cols: int) -> tuple[Part, Array]:
     return part, narrow
 
 
+@lru_cache(4096)
 def price(part: Part) -> Price:
     """What `part` costs: from the shipped table, else synthesised (and kept in the user's cache)."""
     row = _table().get(str(part))
@@ -141,7 +145,7 @@ def measured(part: Part, sources: Mapping[str, str] | None = None) -> Price:
     elif part.kind == "top row":
         sources["hp_pe.v"] = _topmost(sources["hp_pe.v"])
     control = ("clk", "rst", "en", "flags_in") if part.module == "hp_pe" else ()
-    made = synthesise(part.module, dict(part.parameters), part.family, sources=sources, control=control)
+    made = synthesise(part.module, dict(part.parameters), sources=sources, control=control)
     numbers = (made.cost.lut, made.cost.ff, made.cost.dsp, made.shared.lut, made.shared.ff)
     return Price(*(int(number or 0) for number in numbers))
 
