@@ -72,9 +72,7 @@ def synthesise(
             return _restore(load_json(path, "synthesis"))
         except (InputError, KeyError, TypeError):
             pass  # a damaged file of the cache is made anew
-    netlist = map_netlist(
-        top, parameters, family, dsp, memories=memories, sources=sources, timeout_s=timeout_s
-    )
+    netlist = map_netlist(top, parameters, family, dsp, memories=memories, sources=sources, timeout_s=timeout_s)
     shared = resources(netlist.following(control))
     made = Synthesis(top, resources(netlist.counts), netlist.counts, netlist.levels, shared)
     write_json(path, {**dataclasses.asdict(made), "cost": made.cost.table(), "shared": made.shared.table()})
@@ -132,9 +130,7 @@ def map_netlist(
     sources = verilog.sources() if sources is None else sources
     if not any(f"module {top}" in text for text in sources.values()):
         raise InputError(f"no source has a module {top!r}")
-    flow = (
-        f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf {'' if dsp else '-nodsp'} -top {top} -run"
-    )
+    flow = f"synth_xilinx -family {family} -flatten -noiopad -noclkbuf {'' if dsp else '-nodsp'} -top {top} -run"
     settings = "".join(f" -chparam {name} {value}" for name, value in parameters.items())
     passes = [
         *(f"read_verilog -defer -I. {name}" for name in sorted(sources) if name.endswith(".v")),

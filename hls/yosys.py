@@ -38,9 +38,7 @@ def version() -> str:
         ) from None
 
 
-def run(
-    passes: Iterable[str], timeout_s: float, files: Mapping[str, str] | None = None, folder: str = "."
-) -> str:
+def run(passes: Iterable[str], timeout_s: float, files: Mapping[str, str] | None = None, folder: str = ".") -> str:
     """Run `passes` in `folder`, after writing `files` there, and return Yosys' log.
 
     >>> "hello" in run(["log hello"], timeout_s=60)
@@ -71,7 +69,5 @@ def run(
             child.wait()
     if child.returncode != 0:
         errors = [line for line in log.splitlines() if "ERROR" in line] or log.splitlines()[-1:]
-        raise YosysError(
-            f"Yosys ended with code {child.returncode}: {errors[-1] if errors else 'it said nothing'}"
-        )
+        raise YosysError(f"Yosys ended with code {child.returncode}: {errors[-1] if errors else 'it said nothing'}")
     return log
