@@ -54,7 +54,7 @@ class Forward:
                 self._chunk(x[start : start + CHUNK], states[start : start + CHUNK])
             return states
         values = self.network.trace(x)
-        for (start, size), codes in zip(self.program.tensors, values.values(), strict=True):
+        for (start, size), codes in zip(self.program.tensors[:, :2], values.values(), strict=True):
             states[:, start : start + size] = codes.reshape(len(x), -1)
         for layer, row in zip(self.network.layers, self.program.layers, strict=True):
             if isinstance(layer, (Conv, Dense)):

@@ -25,6 +25,9 @@ GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE = range(6)
     WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, COLUMNS,
 ) = range(34)  # fmt: skip
 
+# Columns of the table of tensors: their offset in the state, their size, codes per pixel, pixels of the tensors before.
+OFFSET, _, ROW, PIXELS = range(4)
+
 # Columns of the table of an array's PEs.
 COLUMN, CARRY, OPERAND, DRAIN, WRAPS, PE_COLUMNS = range(6)
 
@@ -35,7 +38,7 @@ class Program:
     cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits).
 
     An image's state is one vector of `words` int32: the codes of every tensor, then the sums of every array layer
-    (modulo 2**32, without bias). `tensors` holds the (offset, size) of codes by tensor number, 0 being the input.
+    (modulo 2**32, without bias). `tensors` (number, 4) describes codes, the input's first.
     """
 
     layers: NDArray[np.int64]
@@ -78,7 +81,9 @@ class Program:
             channel += table.shape[1]
             rows.append(row)
         flat = np.concatenate(weights).astype(np.int32) if weights else np.zeros(0, np.int32)
-        tensors = np.stack([offsets[:-1], np.array(sizes)], axis=1).astype(np.int64)
+        channels = np.array([shapes[name][-1] for name in names])
+        pixels = np.cumsum(np.array(sizes) // channels) - np.array(sizes) // channels
+        tensors = np.stack([offsets[:-1], np.array(sizes), channels, pixels], axis=1).astype(np.int64)
         limits = np.array([array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits], np.int64)
         return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, tensors, words)
 
@@ -90,9 +95,9 @@ def _bounds(network: Network, layer: Layer) -> tuple[int, int]:
 
 def _geometry(row: Any, layer: Layer, source: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, NDArray[np.int64]]:
     """Fill in sizes; return the kind and the requantisation table of `layer`."""
-    image = len(source) == 3 and isinstance(layer, (Conv, MaxPool, AvgPool))
-    row[[H, W, C]] = source if image else (1, 1, int(np.prod(source)))
-    row[[OH, OW, N]] = result if image else (1, 1, int(np.prod(result)))
+    flat = isinstance(layer, Dense)
+    row[[H, W, C]] = source if len(source) == 3 and not flat else (1, 1, int(np.prod(source)))
+    row[[OH, OW, N]] = result if len(result) == 3 else (1, 1, int(np.prod(result)))
     if isinstance(layer, (Conv, MaxPool, AvgPool)):
         row[[KH, KW]] = layer.weight.shape[:2] if isinstance(layer, Conv) else layer.size
         row[[SH, SW]] = layer.stride

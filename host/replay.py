@@ -8,43 +8,10 @@ import numpy as np
 
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
-    ADD,
-    ALIGN,
-    ALIGN2,
-    AVGPOOL,
-    DEPTHWISE,
-    HIGH,
-    IN,
-    IN2,
-    IN2_ID,
-    IN_ID,
-    INDEX,
-    KH,
-    KIND,
-    KW,
-    LEFT,
-    LOW,
-    MAXPOOL,
-    OH,
-    OUT,
-    OUT_ID,
-    OW,
-    REQUANTISE,
-    SH,
-    SUMS,
-    SW,
-    TILES_N,
-    TOP,
-    WEIGHTS,
-    C,
-    H,
-    K,
-    M,
-    N,
-    Program,
-    W,
+    ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, OFFSET, OH, OUT,
+    OUT_ID, OW, PIXELS, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
 )  # fmt: skip
-from hardpoint.host.strikes import ACT, DRAINS, FOREVER, WGT, struck_sum
+from hardpoint.host.strikes import ACT, DRAINS, FOREVER, WGT, lone, struck_sum
 
 __all__ = ["Tables", "Work", "replay"]
 
@@ -66,43 +33,51 @@ class Tables(NamedTuple):
 
 
 class Work(NamedTuple):
-    """Working memory of a replay: changed codes per tensor (`count`, `where`, `delta`), the log that undoes changes
-    (`log_at`, `log_size`, `log`, `used`), output pixels whose sums changed (`dirty`, `mark`), struck accumulators
-    (`heads`, `tails`, `touched`, and `pairs` of them with faults), a row of codes and the mask tables of a PE."""
+    """Working memory of a replay.
+
+    Changed pixels (all channels of a place) per tensor: `count`, `pixels` and where their old codes lie in the log
+    (`saved`). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work: `dirty`, `mark`, a row of
+    `codes`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
+    faults, and the mask tables of a PE (`scratch`).
+    """
 
     count: Any
-    where: Any
-    delta: Any
+    pixels: Any
+    saved: Any
     log_at: Any
     log_size: Any
     log: Any
     used: Any
     dirty: Any
     mark: Any
+    codes: Any
+    which: Any
+    delta: Any
     heads: Any
     tails: Any
     touched: Any
     pairs: Any
-    codes: Any
     scratch: Any
 
     @classmethod
     def of(cls, program: Program, flips: int = 0, stuck: int = 0) -> Work:
         """Memory enough for `program`, clean, with at most `flips` flips in an image and `stuck` stuck bits in all."""
-        codes = int(program.tensors[-1].sum())
-        pixels = int(program.layers[:, M].max())
-        cells = int((program.layers[:, M] * program.layers[:, N]).max())
+        layers, tensors = program.layers, program.tensors
+        places, row = int((layers[:, OH] * layers[:, OW]).max()), int(tensors[:, ROW].max())
+        cells = int((layers[:, M] * layers[:, N]).max())
         rows, cols = program.sizes[:2].tolist()
-        tiles = int((-(-program.layers[:, M] // rows) * program.layers[:, TILES_N]).max())
+        tiles = int((-(-layers[:, M] // rows) * layers[:, TILES_N]).max())
+        pixels = int(tensors[-1, PIXELS]) + places
 
         def words(count: int) -> Any:
             return np.zeros(count, np.int32)
 
         return cls(
-            np.zeros(len(program.tensors), np.int64), words(codes), words(codes),
+            np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64),
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
-            words(pixels), np.zeros(pixels, np.uint8), words(cells) - 1, words(cells), words(cells),
-            np.empty(((flips + stuck * tiles) * max(rows, cols), 4), np.int64), words(int(program.layers[:, N].max())), np.zeros((3, 64, 3, 3), np.int64),
+            words(places), np.zeros(places, np.uint8), words(row), words(row), words(row),
+            words(cells) - 1, words(cells), words(cells),
+            np.empty(((flips + stuck * tiles) * max(rows, cols), 4), np.int64), np.zeros((3, 64, 3, 3), np.int64),
         )  # fmt: skip
 
 
@@ -116,17 +91,21 @@ def replay(
     `outputs` (units, outputs) receives the last layer's codes, `voted` (units) whether any vote disagreed. States are
     changed in place and restored before the next unit.
     """
-    layers, tensors = tables.layers, tables.tensors
-    out_at, out_size = tensors[-1, 0], tensors[-1, 1]
+    layers, tensors, count, used, log = tables.layers, tables.tensors, work.count, work.used, work.log
+    out_at, out_size = tensors[-1, OFFSET], tensors[-1, 1]
     for unit in range(len(rows)):
         state, image = states[rows[unit]], first + rows[unit]
         at, stop = starts[unit], starts[unit + 1]
-        work.count[:] = 0
-        work.used[:] = 0
+        for i in range(len(count)):
+            count[i] = 0
+        used[0] = used[1] = 0
         for i in range(len(layers)):
             layer = layers[i]
             if layer[KIND] > DEPTHWISE:
-                pointwise(tables, work, layer, state)
+                if layer[KIND] >= ADD:
+                    pointwise(tables, work, layer, state)
+                elif count[layer[IN_ID]]:
+                    pool(tables, work, layer, state)
                 continue
             begin = at
             while at < stop and faults[at]["layer"] == layer[INDEX]:
@@ -140,12 +119,12 @@ def replay(
                 settle(tables, work, layer, state, work.dirty[j])
         for j in range(out_size):
             outputs[unit, j] = state[out_at + j]
-        words = work.used[1]
-        for j in range(work.used[0] - 1, -1, -1):
-            start, size = work.log_at[j], work.log_size[j]
-            words -= size
-            for k in range(size):
-                state[start + k] = work.log[words + k]
+        source = place(0)
+        for j in range(used[0]):
+            target = place(work.log_at[j])
+            for k in range(place(work.log_size[j])):
+                state[target + k] = log[source + k]
+            source += place(work.log_size[j])
 
 
 @inlined
@@ -171,17 +150,20 @@ def touch(work: Any, layer: Any, state: Any, m: int, dirty: int) -> int:
 
 
 @inlined
-def change(tables: Any, work: Any, layer: Any, state: Any, index: int, code: int) -> None:
-    """Give output `index` of a layer the code `code`, unless it has it."""
-    place = layer[OUT] + index
-    old = int(state[place])
-    if code != old:
+def record(tables: Any, work: Any, layer: Any, state: Any, pixel: int) -> None:
+    """Give output pixel `pixel` of a layer the codes of the row `work.codes`, and list it if that changes anything."""
+    codes, n, differ = work.codes, place(layer[N]), 0
+    old = place(layer[OUT] + pixel * layer[N])
+    for j in range(n):
+        differ |= codes[j] ^ state[old + j]
+    if differ:
         tensor = layer[OUT_ID]
-        entry = tables.tensors[tensor, 0] + work.count[tensor]
-        work.where[entry], work.delta[entry] = index, code - old
+        entry = tables.tensors[tensor, PIXELS] + work.count[tensor]
+        work.pixels[entry], work.saved[entry] = pixel, work.used[1]
         work.count[tensor] += 1
-        remember(work, state, place, 1)
-        state[place] = code
+        remember(work, state, layer[OUT] + pixel * layer[N], layer[N])
+        for j in range(n):
+            state[old + j] = codes[j]
 
 
 @inlined
@@ -200,80 +182,108 @@ def requantised(x: int, table: Any, channel: int, low: int, high: int) -> int:
 
 
 @inlined
+def differing(tables: Any, work: Any, state: Any, tensor: int, entry: int) -> int:
+    """List the channels of a changed pixel that differ, and by how much; returns how many."""
+    row, found = tables.tensors[tensor, ROW], 0
+    new = tables.tensors[tensor, OFFSET] + int(work.pixels[entry]) * row
+    old = work.saved[entry]
+    for j in range(row):
+        delta = state[new + j] - work.log[old + j]
+        work.which[found], work.delta[found] = j, delta
+        found += delta != 0
+    return found
+
+
+@inlined
 def spread(tables: Any, work: Any, layer: Any, state: Any) -> int:
     """Add what changed inputs contribute to an array layer's sums; returns how many output pixels are dirty."""
-    tensor, n, c, dirty, weights = layer[IN_ID], layer[N], layer[C], 0, tables.weights
-    for entry in range(tables.tensors[tensor, 0], tables.tensors[tensor, 0] + work.count[tensor]):
-        index, delta = int(work.where[entry]), work.delta[entry]
-        h, w, channel = index // (layer[W] * c) + layer[TOP], index // c % layer[W] + layer[LEFT], index % c
+    tensor, n, c, dirty, weights = layer[IN_ID], place(layer[N]), layer[C], 0, tables.weights
+    base = tables.tensors[tensor, PIXELS]
+    for entry in range(base, base + work.count[tensor]):
+        pixel, found = int(work.pixels[entry]), differing(tables, work, state, tensor, entry)
+        first = 0
+        if layer[H] == 1 and layer[W] == 1:  # all of a dense layer's inputs are channels of one pixel
+            first, pixel = pixel * tables.tensors[tensor, ROW], 0
+        h, w = pixel // layer[W] + layer[TOP], pixel % layer[W] + layer[LEFT]
         for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
             for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
                 m = oh * layer[OW] + ow
                 dirty = touch(work, layer, state, m, dirty)
-                k = (h - oh * layer[SH]) * layer[KW] + w - ow * layer[SW]
-                start = layer[SUMS] + m * n
-                if layer[KIND] == DEPTHWISE:
-                    state[start + channel] += delta * weights[layer[WEIGHTS] + k * c + channel]
-                else:
-                    sums, row = place(start), place(layer[WEIGHTS] + (k * c + channel) * n)
-                    for j in range(place(n)):
-                        state[sums + j] += delta * weights[row + j]
+                k = ((h - oh * layer[SH]) * layer[KW] + w - ow * layer[SW]) * c + first
+                sums = place(layer[SUMS] + m * layer[N])
+                for i in range(found):
+                    channel, delta = int(work.which[i]), work.delta[i]
+                    if layer[KIND] == DEPTHWISE:
+                        state[sums + place(channel)] += delta * weights[layer[WEIGHTS] + k + channel]
+                    else:
+                        row = place(layer[WEIGHTS]) + place(k + channel) * n
+                        for j in range(n):
+                            state[sums + j] += delta * weights[row + j]
     return dirty
 
 
 @inlined
 def settle(tables: Any, work: Any, layer: Any, state: Any, m: int) -> None:
     """Requantise the sums of output pixel m."""
-    n, bits, table, codes = layer[N], tables.sizes[2], tables.requantise, work.codes
+    bits, table, codes = tables.sizes[2], tables.requantise, work.codes
     work.mark[m] = 0
-    sums, channel, old = place(layer[SUMS] + m * n), place(layer[REQUANTISE]), place(layer[OUT] + m * n)
+    sums, channel = place(layer[SUMS] + m * layer[N]), place(layer[REQUANTISE])
     low, high = layer[LOW], layer[HIGH]
-    differ = 0
-    for j in range(place(n)):
+    for j in range(place(layer[N])):
         x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
-        code = requantised(x, table, channel + j, low, high)
-        codes[j] = code
-        differ |= code ^ int(state[old + j])
-    if differ:
-        for j in range(n):
-            if codes[j] != state[layer[OUT] + m * n + j]:
-                change(tables, work, layer, state, m * n + j, int(codes[j]))
+        codes[j] = requantised(x, table, channel + j, low, high)
+    record(tables, work, layer, state, m)
 
 
 @compiled
 def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
-    """Recompute the outputs of pooling, addition or rescaling that read changed codes."""
-    kind, channel, low, high = layer[KIND], layer[REQUANTISE], layer[LOW], layer[HIGH]
-    for side in range(2 if kind == ADD else 1):
+    """Recompute the pixels of an addition or rescaling that read changed codes."""
+    n, codes = layer[N], work.codes
+    for side in range(2 if layer[KIND] == ADD else 1):
         tensor = layer[IN2_ID] if side else layer[IN_ID]
-        for entry in range(tables.tensors[tensor, 0], tables.tensors[tensor, 0] + work.count[tensor]):
-            index = int(work.where[entry])
-            if kind in (MAXPOOL, AVGPOOL):
-                pool(tables, work, layer, state, index)
-                continue
-            x = int(state[layer[IN] + index]) << layer[ALIGN]
-            if kind == ADD:
-                x += int(state[layer[IN2] + index]) << layer[ALIGN2]
-            change(tables, work, layer, state, index, requantised(x, tables.requantise, channel, low, high))
+        for entry in range(tables.tensors[tensor, PIXELS], tables.tensors[tensor, PIXELS] + work.count[tensor]):
+            pixel = int(work.pixels[entry])
+            for j in range(n):
+                x = int(state[layer[IN] + pixel * n + j]) << layer[ALIGN]
+                if layer[KIND] == ADD:
+                    x += int(state[layer[IN2] + pixel * n + j]) << layer[ALIGN2]
+                codes[j] = requantised(x, tables.requantise, layer[REQUANTISE], layer[LOW], layer[HIGH])
+            record(tables, work, layer, state, pixel)
 
 
-@inlined
-def pool(tables: Any, work: Any, layer: Any, state: Any, index: int) -> None:
-    """Recompute the windows that hold input `index`."""
-    c = layer[C]
-    h, w, channel = index // (layer[W] * c) + layer[TOP], index // c % layer[W] + layer[LEFT], index % c
-    for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
-        for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
-            top, left = oh * layer[SH] - layer[TOP], ow * layer[SW] - layer[LEFT]
-            best, total = -(1 << 40), 0
-            for y in range(max(0, top), min(layer[H], top + layer[KH])):
-                for x in range(max(0, left), min(layer[W], left + layer[KW])):
-                    code = int(state[layer[IN] + (y * layer[W] + x) * c + channel])
-                    best = max(best, code)
-                    total += code
-            if layer[KIND] == AVGPOOL:
-                best = requantised(total, tables.requantise, layer[REQUANTISE], layer[LOW], layer[HIGH])
-            change(tables, work, layer, state, (oh * layer[OW] + ow) * c + channel, best)
+@compiled
+def pool(tables: Any, work: Any, layer: Any, state: Any) -> None:
+    """Recompute the windows that hold changed pixels."""
+    tensor, c, n, windows = layer[IN_ID], layer[C], place(layer[C]), 0
+    for entry in range(tables.tensors[tensor, PIXELS], tables.tensors[tensor, PIXELS] + work.count[tensor]):
+        pixel = int(work.pixels[entry])
+        h, w = pixel // layer[W] + layer[TOP], pixel % layer[W] + layer[LEFT]
+        for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
+            for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
+                if work.mark[oh * layer[OW] + ow] == 0:
+                    work.mark[oh * layer[OW] + ow] = 1
+                    work.dirty[windows] = oh * layer[OW] + ow
+                    windows += 1
+    codes, average = work.codes, layer[KIND] == AVGPOOL
+    for i in range(windows):
+        window = int(work.dirty[i])
+        work.mark[window] = 0
+        top, left = window // layer[OW] * layer[SH] - layer[TOP], window % layer[OW] * layer[SW] - layer[LEFT]
+        for j in range(n):
+            codes[j] = 0 if average else -(1 << 30)
+        for h in range(max(0, top), min(layer[H], top + layer[KH])):
+            for w in range(max(0, left), min(layer[W], left + layer[KW])):
+                source = place(layer[IN] + (h * layer[W] + w) * c)
+                if average:
+                    for j in range(n):
+                        codes[j] += state[source + j]
+                else:
+                    for j in range(n):
+                        codes[j] = max(codes[j], state[source + j])
+        if average:
+            for j in range(n):
+                codes[j] = requantised(int(codes[j]), tables.requantise, layer[REQUANTISE], layer[LOW], layer[HIGH])
+        record(tables, work, layer, state, window)
 
 
 @compiled
@@ -313,10 +323,16 @@ def strike(
         m, channel, place = cell // n, cell % n, layer[SUMS] + cell
         total, head = int(state[place]), int(work.heads[cell])
         work.heads[cell] = -1
-        value, disagreed = struck_sum(
-            state, layer, tables.weights, tables.pes, tables.sizes, faults,
-            pairs, head, m % rows, channel % cols, m, channel, total, work.scratch,
-        )  # fmt: skip
+        row, col, known, value, disagreed = m % rows, channel % cols, 0, 0, 0
+        if pairs[head, 3] < 0 and pairs[head, 0] < stuck:
+            known, value, disagreed = lone(
+                state, layer, tables.weights, tables.pes, tables.sizes, faults[pairs[head, 0]], row, col, m, channel, total
+            )
+        if not known:
+            value, disagreed = struck_sum(
+                state, layer, tables.weights, tables.pes, tables.sizes, faults,
+                pairs, head, row, col, m, channel, total, work.scratch,
+            )  # fmt: skip
         voted |= disagreed
         value = wrapped(value, tables.sizes[2])
         if value != total:

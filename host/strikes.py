@@ -26,7 +26,7 @@ from hardpoint.host.program import (
     W,
 )  # fmt: skip
 
-__all__ = ["FOREVER", "operand", "struck_sum"]
+__all__ = ["FOREVER", "lone", "operand", "struck_sum"]
 
 FOREVER = 1 << 40
 """A step after all others."""
@@ -49,7 +49,7 @@ def operand(state: Any, layer: Any, m: int, k: int) -> int:
     return int(state[layer[IN] + (h * layer[W] + w) * layer[C] + rest % layer[C]])
 
 
-@compiled
+@inlined
 def dot(state: Any, layer: Any, weights: Any, m: int, n: int, start: int, stop: int) -> int:
     """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row."""
     line = layer[KW] * layer[C]
@@ -131,7 +131,7 @@ def local(masks: Any, site: int, copy: int, bit: int, effect: int, column: int) 
         strike(masks, (PH if site == MUL else HI) + copy, 1 << (bit - column), effect)
 
 
-@compiled
+@inlined
 def lone(
     state: Any, layer: Any, weights: Any, pes: Any, sizes: Any, fault: Any, row: int, col: int, m: int, n: int, total: int
 ) -> tuple[int, int, int]:
@@ -207,10 +207,6 @@ def struck_sum(
     -1), entered at `first`. `scratch` is a zeroed int64 table (3, 64, 3, 3) and
     is left so: masks of act registers by column, of wgt registers by row, of the PE itself.
     """  # fmt: skip
-    if pairs[first, 3] < 0 and faults[pairs[first, 0]]["effect"] == 0:
-        known, value, voted = lone(state, layer, weights, pes, sizes, faults[pairs[first, 0]], row, col, m, n, total)
-        if known:
-            return value, voted
     acc_bits, act_bits, wgt_bits = sizes[2], sizes[3], sizes[4]
     column, steps, signed = pes[row, col, COLUMN], layer[K], layer[SIGNED]
     mask_low, mask_high = (1 << column) - 1, (1 << (acc_bits - column)) - 1
