@@ -36,7 +36,13 @@ Cols = Annotated[int, typer.Option(help="Columns of the array.")]
 GuardText = Annotated[str, typer.Option("--guard", help="none, 14, 14+operand+drain, 0 (full TMR).")]
 Hardened = Annotated[int | None, typer.Option(help="Guarded array columns, from the left; all if not given.")]
 Board = Annotated[str, typer.Option(help="Board: pynq-z2, ultra96-v2, zcu104, kv260.")]
-Device = Annotated[str, typer.Option(help="emulator, csim (compiled C++) or rtl (Verilated Verilog).")]
+Device = Annotated[
+    str, typer.Option(help="emulator, csim (compiled C++), rtl (Verilated Verilog), or zynq, on a board.")
+]
+Manifest = Annotated[
+    Path | None,
+    typer.Option("--bitstream", help="Manifest (.json) of the bitstream for --device zynq; names the array."),
+]
 Images = Annotated[int | None, typer.Option(min=1, help="Use the first N test images.")]
 
 
@@ -52,6 +58,8 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
+    except ModuleNotFoundError as error:
+        code = _refuse(f"this needs {error.name}, which is not installed; `hardpoint doctor` says what brings what")
     except Exception as error:
         # typer carries a click of its own: its usage errors are known by their message alone
         message = getattr(error, "format_message", None)
@@ -99,9 +107,18 @@ def _progress(quiet: bool = False) -> Iterator[Any]:
         yield task
 
 
-def _array(path: Path | None, rows: int, cols: int, guard: str, hardened: int | None, board: str) -> Array:
+def _array(
+    path: Path | None, rows: int, cols: int, guard: str, hardened: int | None, board: str, bitstream: Path | None = None
+) -> Array:
     from hardpoint.array import Array, Guard
 
+    if bitstream is not None:
+        from hardpoint.bitstream import Bitstream
+
+        built = Bitstream.load(bitstream).array
+        if path is not None and Array.load(path).digest != built.digest:
+            raise InputError(f"{bitstream} was built for another array than {path}")
+        return built
     if path is not None:
         return Array.load(path)
     return Array.columns_hardened(rows, cols, Guard.parse(guard), cols if hardened is None else hardened, board=board)
@@ -206,6 +223,7 @@ def run(
     device: Device = "emulator",
     images: Images = None,
     faults: Annotated[Path | None, typer.Option(help="Fault list (.npz) to play.")] = None,
+    bitstream: Manifest = None,
     array: ArrayFile = None,
     rows: Rows = 8,
     cols: Cols = 8,
@@ -218,7 +236,13 @@ def run(
     from hardpoint.optimizer.flow import run_network
 
     value = run_network(
-        _network(network), _array(array, rows, cols, guard, hardened, board), device, data, images, faults
+        _network(network),
+        _array(array, rows, cols, guard, hardened, board, bitstream),
+        device,
+        data,
+        images,
+        faults,
+        bitstream,
     )
     line = f"{value['images']} images on {device}: accuracy {value['accuracy']:.4f}"
     if faults is not None:
@@ -241,6 +265,7 @@ def campaign(
         int, typer.Option(min=1, help="Processes that work in parallel; results do not depend on them.")
     ] = 1,
     seed: Seed = 0,
+    bitstream: Manifest = None,
     array: ArrayFile = None,
     rows: Rows = 8,
     cols: Cols = 8,
@@ -252,9 +277,9 @@ def campaign(
     """Inject faults at bit error rates and report accuracy and SDC rates with intervals."""
     from hardpoint.optimizer.flow import run_campaign_on
 
-    on = _array(array, rows, cols, guard, hardened, board)
+    on = _array(array, rows, cols, guard, hardened, board, bitstream)
     value, lines = run_campaign_on(
-        _network(network), on, device, data, images, ber, trials, seed, store, jobs, progress=not as_json
+        _network(network), on, device, data, images, ber, trials, seed, store, jobs, not as_json, bitstream
     )
     _say(value, as_json, lines)
 

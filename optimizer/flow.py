@@ -18,7 +18,7 @@ from hardpoint.network import Network
 
 __all__ = ["DEVICES", "Samples", "convert_file", "engine_on", "load_data", "run_network", "samples", "train_file"]
 
-DEVICES = ("emulator", "csim", "rtl")
+DEVICES = ("emulator", "csim", "rtl", "zynq")
 
 Task = Callable[[str, int], Callable[[int], None]]
 """task(label, total) gives a function to call with the number of finished pieces."""
@@ -87,15 +87,21 @@ def convert_file(path: Path, data_text: str) -> tuple[Network, int]:
     return network, gate1(model, network, data.test.x)
 
 
-def engine_on(device: str, network: Network, array: Array, build: Path = Path("build/devices")) -> Engine:
-    """`network` on `array`, ready to run on a device: emulator, csim (compiled C++) or rtl (Verilated Verilog)."""
+def engine_on(
+    device: str, network: Network, array: Array, build: Path = Path("build/devices"), bitstream: Path | None = None
+) -> Engine:
+    """`network` on `array`, ready to run on a device: emulator, csim (compiled C++), rtl (Verilated Verilog) or zynq."""
     array.check(network)
+    if device not in DEVICES:
+        raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
+    if bitstream is not None and device != "zynq":
+        raise InputError(f"a bitstream runs on device zynq, not on {device}")
     if device == "emulator":
         from hardpoint.host.emulator import Emulator
 
         return Emulator(network, array)
-    if device not in DEVICES:
-        raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
+    if device == "zynq":
+        return _on_board(network, bitstream)
     from hardpoint.hls import compile as csim
     from hardpoint.hls import verilate as rtl
     from hardpoint.host.compiled import CompiledDevice
@@ -105,12 +111,33 @@ def engine_on(device: str, network: Network, array: Array, build: Path = Path("b
     return Driver(CompiledDevice(library), array).load(network)
 
 
+def _on_board(network: Network, bitstream: Path | None) -> Engine:
+    """`network` on the board that this runs on, checked with random inputs whenever it failed."""
+    from hardpoint.host.driver import Driver
+    from hardpoint.host.overlay import open_board
+    from hardpoint.host.recovery import Surviving
+
+    if bitstream is None:
+        raise InputError("device zynq needs a bitstream: name its manifest with --bitstream")
+    device, made = open_board(bitstream)
+    fmt = network.input_format
+    check = np.random.default_rng(0).integers(fmt.min, fmt.max + 1, (4, *network.input_shape))
+    evidence = bitstream.with_suffix(".evidence.json")
+    return Surviving(Driver(device, made.array, limits=made.limits, timeout_s=30.0), network, check, evidence=evidence)
+
+
 def run_network(
-    network: Network, array: Array, device: str, data_text: str, images: int | None, faults: Path | None
+    network: Network,
+    array: Array,
+    device: str,
+    data_text: str,
+    images: int | None,
+    faults: Path | None,
+    bitstream: Path | None = None,
 ) -> dict[str, Any]:
     """Accuracy of a network on a device, with a fault list or without."""
     test = samples(data_text, network, images)
-    engine = engine_on(device, network, array)
+    engine = engine_on(device, network, array, bitstream=bitstream)
     golden = engine.run(test.x)
     value: dict[str, Any] = {"device": device, "images": len(test.x)}
     outputs = golden
@@ -136,6 +163,7 @@ def run_campaign_on(
     store: Path | None,
     jobs: int,
     progress: bool,
+    bitstream: Path | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
     """A campaign as a table for machines and lines for people."""
     from hardpoint.draw import check_ber
@@ -144,7 +172,7 @@ def run_campaign_on(
     for ber in bers:
         check_ber(ber)
     test = samples(data_text, network, images)
-    engine = engine_on(device, network, array)
+    engine = engine_on(device, network, array, bitstream=bitstream)
     result = run_campaign(engine, test.x, test.y, bers, trials, seed, store=store, jobs=jobs, progress=progress)
     first = result.rows[0]
     lines = [

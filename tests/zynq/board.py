@@ -6,6 +6,7 @@ pynq's own `Overlay`, `MMIO`, `allocate`, `Clocks` and metadata run on it as the
 from __future__ import annotations
 
 import ctypes
+import itertools
 from typing import Any
 
 import design
@@ -42,6 +43,7 @@ class Board(Device):
     def __init__(self) -> None:
         super().__init__("board")
         self.name, self.capabilities = "board", {"REGISTER_RW": True}
+        self.keys = itertools.count(1)
         self.insert(None)
 
     def insert(self, logic: Any, architecture: str = "zynq", memory: int = 128 << 20) -> None:
@@ -98,7 +100,7 @@ class Board(Device):
             raise RuntimeError("Overlay is not downloaded")
         if size > self.free:
             raise RuntimeError("BO allocation failed: Cannot allocate memory")
-        behind, key = self.logic.allocate(size), max(self.buffers, default=0) + 1
+        behind, key = self.logic.allocate(size), next(self.keys)
         self.free -= size
         self.buffers[key] = (behind, size)
         stale = np.full(size, 0xA5, np.uint8)  # whatever was there before
@@ -109,10 +111,11 @@ class Board(Device):
         return buffer
 
     def return_pointer(self, key: int) -> None:
-        """A buffer was freed."""
-        behind, size = self.buffers.pop(key)
-        behind.free()
-        self.free += size
+        """A buffer was freed; one from before the last power-up is of no interest."""
+        if key in self.buffers:
+            behind, size = self.buffers.pop(key)
+            behind.free()
+            self.free += size
 
     def flush(self, bo: int, offset: int, pointer: int, size: int) -> None:
         behind = self._behind(bo, offset, size)
