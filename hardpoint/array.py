@@ -16,7 +16,7 @@ from hardpoint.errors import InputError
 from hardpoint.files import digest, load_json, only_keys, write_json
 from hardpoint.network import Network
 
-__all__ = ["Array", "Guard", "Recompute", "baugh_wooley_constant", "carry_bits"]
+__all__ = ["Array", "Guard", "Recompute", "baugh_wooley_constant", "carry_bits", "most_carry"]
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,9 @@ class Array:
         return self.guards[int(self.class_map[row, col])]
 
     def carry_bits(self, guard: Guard) -> int:
-        """Width cw of the carry into the guarded columns of a PE with `guard`."""
+        """Width cw of the carry into the guarded columns of a PE with `guard`; 0 where it is no site."""
+        if guard.kind == "rpr":
+            return 0
         return carry_bits(
             self.act_bits, self.wgt_bits, self.acc_bits if guard.column is None else guard.column, self.acc_bits
         )
@@ -288,8 +290,15 @@ def carry_bits(act_bits: int, wgt_bits: int, column: int, acc_bits: int) -> int:
     >>> carry_bits(8, 8, 14, 24), carry_bits(8, 8, 0, 24), carry_bits(8, 8, 24, 24)
     (2, 0, 0)
     """
-    if column in (0, acc_bits):
-        return 0
+    return 0 if column in (0, acc_bits) else most_carry(act_bits, wgt_bits, column).bit_length()
+
+
+def most_carry(act_bits: int, wgt_bits: int, column: int) -> int:
+    """The largest carry t >> B of the low part, t = lo + PL.
+
+    >>> most_carry(8, 8, 14)
+    3
+    """
     entries = sum(1 << (i + j) for i in range(wgt_bits) for j in range(act_bits) if i + j < column)
     constant = max(baugh_wooley_constant(act_bits, wgt_bits, signed) % (1 << column) for signed in (False, True))
-    return ((entries + constant + (1 << column) - 1) >> column).bit_length()
+    return (entries + constant + (1 << column) - 1) >> column

@@ -160,13 +160,14 @@ def bit_table(array: Array) -> NDArray[np.uint64]:
 
     b, w = array.column_map, array.acc_bits
     cw = array.per_pe(array.carry_bits)
+    reduced = array.per_pe(lambda guard: guard.kind == "rpr").astype(bool)  # one decision for all copies
     table = np.zeros((len(SITES), OVERHANG + 1, array.rows, array.cols), np.uint64)
     for copy in range(3):
         low = 0 if copy == 0 else b
         table[SITES.index("act"), copy] = np.where(copy < array.operand_lanes, ones(0, array.act_bits), 0)
         table[SITES.index("wgt"), copy] = np.where(copy < array.operand_lanes, ones(0, array.wgt_bits), 0)
         table[SITES.index("mul"), copy] = ones(low, w)
-        table[SITES.index("vote"), copy] = ones(b, w)
+        table[SITES.index("vote"), copy] = np.where((copy == 0) | ~reduced, ones(b, w), 0)
         table[SITES.index("acc"), copy] = ones(low, w)
         table[SITES.index("drain"), copy] = np.where(copy < array.drain_lanes, ones(low, w), 0)
     table[SITES.index("mul"), OVERHANG] = table[SITES.index("carry"), 0] = ones(b, b + cw)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from hardpoint.array import baugh_wooley_constant, carry_bits
+from hardpoint.array import baugh_wooley_constant, carry_bits, most_carry
 
-__all__ = ["Pe", "Tap", "majority", "products", "untouched"]
+__all__ = ["Pe", "ReducedPe", "Tap", "majority", "products", "untouched"]
 
 Tap = Callable[[str, int, int], int]
 """tap(site, copy, value) -> the value as struck in this step: ((value ^ flip) & keep) | set; see `Pe` for the sites."""
@@ -99,3 +99,58 @@ class Pe:
     def sum(self) -> int:
         """The voted accumulator, modulo 2**acc_bits."""
         return self.lo | majority(*self.hi) << self.column
+
+
+@dataclass
+class ReducedPe:
+    """A PE with reduced-precision redundancy: the full accumulator, and two more of its columns >= `column` without carry.
+
+    Every step begins with one decision, V: the full accumulator's high columns, or, if the two copies agree and lie
+    more than the largest carry of a step off it, theirs. All three go on from V, so what the copies lack is never
+    more than one carry. `hi` are the high columns of the full accumulator and the two copies. Taps are those of `Pe`
+    without "carry"; "mul.lo" and "mul.hi" copy 0 are the columns of the full product, and "vote" has copy 0 only.
+
+    >>> pe = ReducedPe(8, 8, 24, 14)
+    >>> for k, (a, w) in enumerate([(200, 100), (255, 128)]):
+    ...     pe.step((a,) * 3, (w,) * 3, signed=False, first=k == 0)
+    >>> pe.hi = (pe.hi[0] ^ 1 << 9, *pe.hi[1:])
+    >>> pe.sum() == (200 * 100 - 255 * 128) % 2**24
+    True
+    """
+
+    act_bits: int
+    wgt_bits: int
+    acc_bits: int
+    column: int
+    lo: int = 0
+    hi: tuple[int, int, int] = (0, 0, 0)
+
+    def disagrees(self) -> bool:
+        """Whether the two copies outvote the full accumulator."""
+        full, first, second = self.hi
+        bound = most_carry(self.act_bits, self.wgt_bits, self.column)
+        return first == second and (full - first) % (1 << (self.acc_bits - self.column)) > bound
+
+    def votes(self, tap: Tap = untouched) -> tuple[int, int, int]:
+        """V of the present registers, for all three."""
+        value = tap("vote", 0, self.hi[1] if self.disagrees() else self.hi[0])
+        return value, value, value
+
+    def step(
+        self, a: tuple[int, int, int], w: tuple[int, int, int], *, signed: bool, first: bool, tap: Tap = untouched
+    ) -> None:
+        """One step with operands `a[0]` and `w[0]`; `first` starts a new sum."""
+        b, high_bits, m, n = self.column, self.acc_bits - self.column, self.act_bits, self.wgt_bits
+        mask = (1 << high_bits) - 1
+        full, _ = products(a[0], w[0], m, n, self.acc_bits, self.acc_bits, signed)
+        _, high = products(a[0], w[0], m, n, b, self.acc_bits, signed)
+        vote = 0 if first else self.votes(tap)[0]
+        low = (0 if first else self.lo) + tap("mul.lo", 0, full % (1 << b))
+        self.lo = tap("acc.lo", 0, low % (1 << b))
+        sums = [vote + tap("mul.hi", 0, full >> b) + (low >> b)]
+        sums += [vote + tap("mul.hi", i, high) for i in (1, 2)]
+        self.hi = (tap("acc.hi", 0, sums[0] & mask), tap("acc.hi", 1, sums[1] & mask), tap("acc.hi", 2, sums[2] & mask))
+
+    def sum(self) -> int:
+        """The accumulator as decided, modulo 2**acc_bits."""
+        return self.lo | self.votes()[0] << self.column

@@ -15,7 +15,7 @@ from hardpoint.array import Array
 from hardpoint.faults import EFFECTS, FAULT, OVERHANG, PERMANENT, SITES, live
 from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
-from hardpoint.pe import Pe, majority
+from hardpoint.pe import Pe, ReducedPe, majority
 
 
 class Strikes:
@@ -57,22 +57,23 @@ class Strikes:
         return self(site.removesuffix(".hi"), copy, value, time, b, w)
 
 
-def run(array: Array, a: Any, w: Any, signed: bool, faults: Any = None) -> Any:
+def run(array: Array, a: Any, w: Any, signed: bool, faults: Any = None, bypass: Any = None) -> Any:
     """Sums of one stream of tiles while `faults` (dtype FAULT) strike: (tiles, rows, cols), two's complement.
 
     `a` (tiles, K, rows) and `w` (tiles, K, cols) are operand codes, zeros for idle PEs. Time is (tile, step):
     image and layer of a record, and of its end, are ignored. Flips of bits that do not exist, or that hold no
-    live data at their step, change nothing.
+    live data at their step, change nothing. PEs at which `bypass` (rows, cols) is true hand over zero.
     """
-    if array.dataflow != "os" or any(guard.kind != "columns" for guard in array.guards):
-        raise NotImplementedError("the literal model knows output-stationary arrays with guarded columns")
+    if array.dataflow != "os":
+        raise NotImplementedError("the literal model knows output-stationary arrays")
+    bypass = np.zeros((array.rows, array.cols), bool) if bypass is None else np.asarray(bypass, bool)
     a, w = np.asarray(a), np.asarray(w)
     faults = np.zeros(0, FAULT) if faults is None else np.asarray(faults)
     out = np.zeros((len(a), array.rows, array.cols), np.int64)
     strikes = [[Strikes(faults, array, r, c) for c in range(array.cols)] for r in range(array.rows)]
     for tile in range(len(a)):
         pes = accumulate(array, a[tile], w[tile], signed, strikes, tile)
-        out[tile] = drain(array, pes, strikes, tile, a.shape[1])
+        out[tile] = drain(array, pes, strikes, tile, a.shape[1], bypass)
     return np.where(out >> (array.acc_bits - 1) & 1, out - (1 << array.acc_bits), out)
 
 
@@ -104,10 +105,14 @@ def random_faults(rng: np.random.Generator, array: Array, tiles: int, k: int, co
     return found[:count]
 
 
-def accumulate(array: Array, a: Any, w: Any, signed: bool, strikes: Any, tile: int) -> list[list[Pe]]:
+def accumulate(array: Array, a: Any, w: Any, signed: bool, strikes: Any, tile: int) -> list[list[Any]]:
     """Steps 0 .. K-1 of every PE of one tile."""
     m, n = array.act_bits, array.wgt_bits
-    pes = [[Pe(m, n, array.acc_bits, int(b)) for b in row] for row in array.column_map]
+    kinds = {"columns": Pe, "rpr": ReducedPe}
+    pes = [
+        [kinds[array.guard(r, c).kind](m, n, array.acc_bits, int(array.column_map[r, c])) for c in range(array.cols)]
+        for r in range(array.rows)
+    ]
     for step in range(len(a)):
         act: dict[tuple[int, int], list[int]] = {}
         wgt: dict[tuple[int, int], list[int]] = {}
@@ -136,7 +141,7 @@ def received(sent: list[int], lanes: int) -> list[int]:
     return sent * lanes
 
 
-def drain(array: Array, pes: list[list[Pe]], strikes: Any, tile: int, k: int) -> Any:
+def drain(array: Array, pes: list[list[Any]], strikes: Any, tile: int, k: int, bypass: Any) -> Any:
     """Hand-over and drain: (rows, cols) sums as they leave at row R-1, voted by the lower edge."""
     w = array.acc_bits
     split = np.where(array.drain_lanes == 3, array.column_map, w)  # three lanes from here on
@@ -145,7 +150,8 @@ def drain(array: Array, pes: list[list[Pe]], strikes: Any, tile: int, k: int) ->
         sums = []
         for r in range(array.rows):
             votes = pes[r][c].votes(functools.partial(strikes[r][c].tap, time=(tile, k)))
-            sums.append([pes[r][c].lo | vote << pes[r][c].column for vote in votes])
+            own = [pes[r][c].lo | vote << pes[r][c].column for vote in votes]
+            sums.append([0 if bypass[r, c] else lane for lane in own])
         register: list[list[int]] = []
         for d in range(array.rows):
             before = register

@@ -4,10 +4,10 @@ import literal
 import numpy as np
 import pytest
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, most_carry
 from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES
 
-GUARDS = ("none", "14", "10+operand", "12+drain", "0+operand+drain", "23+operand+drain")
+GUARDS = ("none", "14", "10+operand", "12+drain", "0+operand+drain", "23+operand+drain", "rpr12", "rpr0", "rpr20")
 
 
 def operands(rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -75,3 +75,21 @@ def test_random_faults_strike() -> None:
     faults = literal.random_faults(rng, array, 2, 3, 40)
     a, w = operands(rng, array, 2, 3, False)
     assert (literal.run(array, a, w, False, faults) != literal.run(array, a, w, False)).any()
+
+
+def test_reduced_precision_copies_bound_an_error_by_the_carry_that_they_lack() -> None:
+    array = Array(2, 2, (Guard(10, kind="rpr"),))
+    a, w = np.full((1, 4, 2), 255), np.full((1, 4, 2), 127)
+    golden = literal.run(array, a, w, False)
+    bound = most_carry(8, 8, 10) << 10
+    for bit in (9, 10, 13, 14, 20, 23):
+        fault = strike(tile=0, step=1, row=0, col=1, site="acc", bit=bit)
+        error = abs(literal.run(array, a, w, False, fault) - golden).max()
+        assert 0 < error <= bound if bit > 9 else error == 1 << 9
+
+
+def test_a_bypassed_pe_yields_zero() -> None:
+    array = Array(2, 2)
+    a, w = np.full((1, 3, 2), 1), np.full((1, 3, 2), 1)
+    out = literal.run(array, a, w, False, bypass=[[False, True], [False, False]])
+    assert out.tolist() == [[[3, 0], [3, 3]]]
