@@ -12,6 +12,9 @@ __all__ = ["log", "philox", "uniform"]
 U64 = NDArray[np.uint64]
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
+THIRD, FIFTH, SEVENTH, NINTH, ELEVENTH, THIRTEENTH, FIFTEENTH, SEVENTEENTH, NINETEENTH, TWENTY_FIRST = (
+    1.0 / odd for odd in range(3, 22, 2)
+)
 
 
 def philox(seed: int, words: tuple[Any, Any, Any, Any]) -> tuple[U64, U64]:
@@ -46,12 +49,16 @@ def log(x: Any) -> NDArray[np.float64]:
     True
     """
     mantissa, exponent = np.frexp(np.asarray(x, np.float64))
-    low = mantissa < 0.7071067811865476
-    mantissa = np.where(low, mantissa * 2, mantissa)
-    exponent = exponent - low
+    small = mantissa < 0.7071067811865476
+    mantissa = np.where(small, mantissa * 2, mantissa)
+    exponent = exponent - small
     z = (mantissa - 1) / (mantissa + 1)
-    square = z * z
-    series = np.zeros_like(z)
-    for power in range(27, 0, -2):  # 2 atanh(z) for |z| < 0.172
-        series = series * square + 1.0 / power
+    s = z * z
+    s2 = s * s
+    s4 = s2 * s2
+    # 2 atanh(z) for |z| < 0.172: terms 1 / (2 i + 1), paired so that few operations wait for others
+    low = (1.0 + s * THIRD) + s2 * (FIFTH + s * SEVENTH)
+    middle = (NINTH + s * ELEVENTH) + s2 * (THIRTEENTH + s * FIFTEENTH)
+    high = (SEVENTEENTH + s * NINETEENTH) + s2 * TWENTY_FIRST
+    series = low + s4 * (middle + s4 * high)
     return np.asarray(exponent * 0.6931471805599453 + 2 * z * series)

@@ -14,6 +14,9 @@ from hardpoint.draw import draw as plain_draw
 from hardpoint.faults import FAULT, FaultList
 from hardpoint.host.jit import COMPILED, compiled, inlined
 from hardpoint.network import Network
+from hardpoint.streams import (
+    ELEVENTH, FIFTEENTH, FIFTH, NINETEENTH, NINTH, SEVENTEENTH, SEVENTH, THIRD, THIRTEENTH, TWENTY_FIRST,
+)  # fmt: skip
 
 __all__ = ["draw"]
 
@@ -48,8 +51,9 @@ def draw(
     expected = len(numbers) * sum(rate * s.size for s, rate in pools)
     room = int(expected + 10 * math.sqrt(expected) + 100)
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
+    ends = np.empty(len(pools) + 1, np.int64)
     lanes, columns = array.drain_lanes, array.column_map
-    found = fill(table, scales, layers, plan.bits, lanes, columns, numbers, U(seed), trial, keys, spare, faults)
+    found = fill(table, scales, layers, plan.bits, lanes, columns, numbers, U(seed), trial, keys, spare, ends, faults)
     if found < 0:  # ten standard deviations above the expected number
         return plain_draw(array, network, images, ber, seed, trial, weights)
     return plan.listed(faults[:found].copy(), numbers, seed, trial, convention_of(ber, weights))
@@ -74,17 +78,20 @@ def log(x: float) -> float:
         mantissa *= 2
         exponent -= 1
     z = (mantissa - 1) / (mantissa + 1)
-    square = z * z
-    series = 0.0
-    for power in range(27, 0, -2):
-        series = series * square + 1.0 / power
+    s = z * z
+    s2 = s * s
+    s4 = s2 * s2
+    low = (1.0 + s * THIRD) + s2 * (FIFTH + s * SEVENTH)
+    middle = (NINTH + s * ELEVENTH) + s2 * (THIRTEENTH + s * FIFTEENTH)
+    high = (SEVENTEENTH + s * NINETEENTH) + s2 * TWENTY_FIRST
+    series = low + s4 * (middle + s4 * high)
     return exponent * 0.6931471805599453 + 2 * z * series
 
 
 @compiled
 def fill(
     pools: Any, scales: Any, layers: Any, bits: Any, drain_lanes: Any, columns: Any,
-    images: Any, seed: Any, trial: int, keys: Any, spare: Any, faults: Any,
+    images: Any, seed: Any, trial: int, keys: Any, spare: Any, ends: Any, faults: Any,
 ) -> int:  # fmt: skip
     """Write the live strikes of all images, in the order of `FaultList`; returns how many, or -1 where there is no room."""
     rows, cols = columns.shape
@@ -92,9 +99,15 @@ def fill(
     for image in images:
         pool = 0
         for layer in range(len(layers)):
+            runs, ends[0] = 0, 0
             count = 0  # keys of this image and layer: (tile, step, site, row, col, copy, bit) packed so that they sort
             k = layers[layer, K]
-            span = k + rows
+            tiles_n, rows_left = layers[layer, TILES_N], layers[layer, M] % rows
+            last_row = (layers[layer, M] + rows - 1) // rows * tiles_n - tiles_n  # first tile of the last row of tiles
+            cut = layers[layer, N] % cols != 0
+            step_bits = 1
+            while (k + rows) >> step_bits:
+                step_bits += 1
             while pool < len(pools) and pools[pool, LAYER] == layer:
                 p = pools[pool]
                 word = U(p[LAYER] << 16 | p[SITE] << 8 | p[COPY])
@@ -121,28 +134,29 @@ def fill(
                         source, last = row - step + k, k + row
                     elif p[SITE] == VOTE and (p[COPY] == 0 or drain_lanes[row, col] == 3):
                         last = k
-                    tiles_n = layers[layer, TILES_N]
                     if (
                         not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1)
                         or step > last
-                        or tile // tiles_n * rows + source >= layers[layer, M]
-                        or tile % tiles_n * cols + col >= layers[layer, N]
+                        or (tile >= last_row and source >= rows_left > 0)
+                        or (cut and tile % tiles_n * cols + col >= layers[layer, N])
                     ):
                         continue
                     if found + count >= len(keys):
                         return -1
-                    key = ((tile * span + step) * 7 + p[SITE]) << 19 | row << 13 | col << 7 | p[COPY] << 5 | bit
+                    key = tile << step_bits | step
+                    key = key << 22 | p[SITE] << 19 | row << 13 | col << 7 | p[COPY] << 5 | bit
                     keys[count] = U(key)
                     count += 1
                 pool += 1
-            order(keys, spare, count)
+                runs += 1
+                ends[runs] = count
+            order(keys, spare, ends, runs)
             for i in range(count):
                 key = int(keys[i])
                 fault = faults[found]
                 fault["image"], fault["layer"] = image, layer
-                time, site = divmod(key >> 19, 7)
-                fault["tile"], fault["step"] = time // span, time % span
-                fault["row"], fault["col"], fault["site"] = key >> 13 & 63, key >> 7 & 63, site
+                fault["tile"], fault["step"] = key >> 22 + step_bits, key >> 22 & (1 << step_bits) - 1
+                fault["row"], fault["col"], fault["site"] = key >> 13 & 63, key >> 7 & 63, key >> 19 & 7
                 fault["copy"], fault["bit"], fault["effect"] = key >> 5 & 3, key & 31, 0
                 fault["end_image"] = fault["end_layer"] = fault["end_tile"] = fault["end_step"] = 0
                 found += 1
@@ -150,27 +164,31 @@ def fill(
 
 
 @inlined
-def order(keys: Any, spare: Any, count: int) -> None:
-    """Sort the first `count` keys: by insertion in runs of 16, which are then merged."""
-    for start in range(0, count, 16):
-        for i in range(start + 1, min(start + 16, count)):
-            key, j = keys[i], i
-            while j > start and keys[j - 1] > key:
-                keys[j] = keys[j - 1]
-                j -= 1
-            keys[j] = key
-    width = 16
-    while width < count:
-        for start in range(0, count, 2 * width):
-            middle, stop = min(start + width, count), min(start + 2 * width, count)
-            a, b = start, middle
-            for i in range(start, stop):
-                if b >= stop or (a < middle and keys[a] <= keys[b]):
-                    spare[i] = keys[a]
-                    a += 1
-                else:
-                    spare[i] = keys[b]
-                    b += 1
-        for i in range(count):
-            keys[i] = spare[i]
-        width *= 2
+def order(keys: Any, spare: Any, ends: Any, runs: int) -> None:
+    """Sort keys that are `runs` sorted runs, run r ending before `ends[r + 1]`, by merging neighbours."""
+    while runs > 1:
+        merged = 0
+        for run in range(0, runs, 2):
+            a, middle = ends[run], ends[run + 1]
+            b, stop = middle, ends[min(run + 2, runs)]
+            for i in range(a, stop):
+                spare[i] = keys[i]
+            i = a
+            while a < middle and b < stop:
+                first, second = spare[a], spare[b]
+                smaller = first < second
+                keys[i] = first if smaller else second
+                a += smaller
+                b += not smaller
+                i += 1
+            while a < middle:
+                keys[i] = spare[a]
+                a += 1
+                i += 1
+            while b < stop:
+                keys[i] = spare[b]
+                b += 1
+                i += 1
+            merged += 1
+            ends[merged] = stop
+        runs = merged
