@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import os
 import shutil
@@ -9,14 +10,19 @@ import subprocess
 import tempfile
 from importlib import resources
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.files import atomic_path, digest
 from hardpoint.hls.emit import config_header, cpp_sources, registers_header
-from hardpoint.program import LIMITS, Limits
+from hardpoint.layers import Codes
+from hardpoint.network import Network
+from hardpoint.program import LIMITS, Limits, Program, decode, encode
 
-__all__ = ["FLAGS", "ap_types", "build", "sources"]
+__all__ = ["FLAGS", "ap_types", "build", "infer", "sources"]
 
 FLAGS = ("-std=c++11", "-O2", "-DHARDPOINT_PLAIN", "-fPIC", "-shared", "-Wno-unknown-pragmas")
 CORE_UNITS = ("core.cpp", "core_library.cpp", "faults.cpp")
@@ -63,3 +69,22 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS,
         if done.returncode != 0:
             raise RuntimeError(f"g++ refused the core:\n{done.stderr}")
     return library
+
+
+def infer(library: str | os.PathLike[str], network: Network, array: Array, x: Any, limits: Limits = LIMITS) -> Codes:
+    """Output codes (images, outputs) of `network` for codes `x` on a compiled accelerator, as a function call.
+
+    Faults, counters and devices are the business of `hardpoint.host.driver`.
+    """
+    x = network.check_input(x)
+    program = Program.of(network, array, limits)
+    source = encode(x, program.source_format, program.source_words)
+    result = np.zeros((len(x), program.result_words), np.uint64)
+    scratch = np.zeros(program.scratch_words, np.uint64)
+    call = ctypes.CDLL(str(Path(library).resolve())).hp_infer
+    call.restype, call.argtypes = ctypes.c_uint32, [ctypes.c_void_p] * 5 + [ctypes.c_uint32]
+    words = (program.words, program.weights, source, result, scratch)
+    status = call(*(part.ctypes.data_as(ctypes.c_void_p) for part in words), len(x))
+    if status:
+        raise RuntimeError(f"the compiled accelerator ended with status {status}")
+    return network.ordered(decode(result, program.result_format, program.outputs))
