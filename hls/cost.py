@@ -96,15 +96,21 @@ def _alignment(array: Array) -> Cost:
 
 
 def _control(array: Array) -> Cost:
-    """The array without PEs and delays: measured at two and three columns, and linear in their number."""
+    """The array without PEs and delays: measured at two and three columns, and linear in their number.
+
+    Above 16 rows it is taken as proportional to them.
+    """
     sizes = []
     for cols in (2, 3):
         part, narrow = frame(array, cols)
         whole, delays = price(part), _skew(dataclasses.replace(narrow, taps=True)) + _alignment(narrow)
         sizes.append((whole.lut - int(delays.lut or 0), whole.ff - int(delays.ff or 0)))
     (lut, ff), (more_lut, more_ff) = sizes
-    extra = array.cols - 2
-    return _cost(lut + extra * (more_lut - lut), ff + extra * (more_ff - ff))
+    extra, taller = array.cols - 2, max(array.rows, 16) / 16
+    return _cost(
+        round(taller * (lut + extra * (more_lut - lut))),
+        round(taller * (ff + extra * (more_ff - ff))),
+    )
 
 
 def _cost(lut: int, ff: int) -> Cost:
@@ -218,7 +224,7 @@ def table_parts() -> list[Part]:
 
 def _usual_arrays() -> Iterator[Array]:
     for taps in (False, True):
-        for size in (1, 2, 4, 8, 16, 32, 64):
+        for size in (1, 2, 4, 8, 16):
             yield Array(size, min(size, 2), taps=taps)
         for column in (0, *range(8, 21)):
             for operand, drain in ((False, False), (True, False), (False, True), (True, True)):

@@ -109,9 +109,9 @@ def delay(depth: int) -> Part:
 def frame(array: Array, cols: int) -> tuple[Part, Array]:
     """The array without its PEs, narrowed to `cols` unguarded columns of the least width; and that narrow array.
 
-    Its rows are the next power of two: what paces 9 rows is taken as what paces 16, some LUTs more.
+    Its rows are the next power of two, at most 16: what paces 9 rows is taken as what paces 16, some LUTs more.
     """
-    rows = 1 << (array.rows - 1).bit_length()
+    rows = min(1 << (array.rows - 1).bit_length(), 16)
     narrow = Array(rows, cols, act_bits=2, wgt_bits=2, acc_bits=12, taps=array.taps)
     part = Part.of(
         verilog.TOP,

@@ -1,12 +1,12 @@
 // What is proved of a guarded processing element, `guarded`: hp_pe itself, elaborated and flattened, its registers lo and
 // hi_0 .. hi_2 brought out as ports. Every cycle passes here; that nothing changes in the others is a theorem of its own.
 //
-// The reference is a plain multiply-accumulate of the same latency. Its sum counts from the first `first` on, once both
-// pipelines hold the same steps: so whatever the registers held before, the theorems hold from then on.
+// STRIKES 0  nothing is struck: lo, all copies and the drain register equal a plain multiply-accumulate of like latency
+//         1  any values in one copy per step, its voter and its lanes included: the voted sum equals that of a PE unstruck
+//         2  any values in PL, lo and carry, in one step of the whole run: it differs from that by less than 2^(B+CARRY)
 //
-// STRIKES 0  nothing is struck: lo, all copies and the drain register equal the reference
-//         1  any values in one copy per step, its voter and its lanes included: the voted sum equals the reference
-//         2  any values in PL, lo and carry, in one step of the whole run: the sum differs by less than 2^(B+CARRY)
+// Sums count from the first `first` on, once the pipelines hold the same steps: so whatever the registers held before, the
+// theorems hold from then on.
 module theorems #(
     parameter M = 4,
     parameter N = 4,
@@ -84,6 +84,25 @@ module theorems #(
         end
     endgenerate
 
+    // The same PE unstruck, to compare with.
+    wire [L-1:0] calm_lo;
+    wire [H-1:0] calm_hi;
+    wire [3*W-1:0] calm_drained;
+    generate
+        if (STRIKES == 0) begin : absent
+            assign {calm_lo, calm_hi, calm_drained} = 0;
+        end else if (B > 0) begin : calm
+            guarded pe (.clk(clk), .rst(1'b0), .en(1'b1), .inj(72'd0), .bypass(1'b0), .flags_in({valid, first, last, s}),
+                        .a_in({3{a}}), .w_in({3{w}}), .shift_in(shift), .drain_in({3{above}}), .drain_out(calm_drained),
+                        .\low.lo (calm_lo), .\high.copies[0].copy.hi (calm_hi));
+        end else begin : calm
+            assign calm_lo = 1'b0;
+            guarded pe (.clk(clk), .rst(1'b0), .en(1'b1), .inj(72'd0), .bypass(1'b0), .flags_in({valid, first, last, s}),
+                        .a_in({3{a}}), .w_in({3{w}}), .shift_in(shift), .drain_in({3{above}}), .drain_out(calm_drained),
+                        .\high.copies[0].copy.hi (calm_hi));
+        end
+    endgenerate
+
     // The reference: operands, product, sum, the sum a cycle later (when the guarded columns have it), the drain register.
     reg [M-1:0] a0;
     reg [N-1:0] w0;
@@ -105,27 +124,32 @@ module theorems #(
         else if (shift1) {handed, given} <= {above, age == 4};
     end
 
-    // What the PE holds, lo waiting for the guarded columns.
+    // What the PE holds, lo waiting for the guarded columns, and what it should hold.
     localparam [W-1:0] LOW = (1 << B) - 1;
-    reg [W-1:0] lo_late;
-    always @(posedge clk) lo_late <= lo;
-    wire [H-1:0] voted = (hi0 & hi1) | (hi0 & hi2) | (hi1 & hi2), due = late >> B, sent = handed >> B;
-    wire [W-1:0] value = lo_late | voted << B, error = value - late, lane = drained[W-1:0];
+    reg [W-1:0] lo_late, calm_late;
+    always @(posedge clk) {lo_late, calm_late} <= {{W-L{1'b0}}, lo, {W-L{1'b0}}, calm_lo};
+    wire [H-1:0] voted = (hi0 & hi1) | (hi0 & hi2) | (hi1 & hi2);
+    wire [W-1:0] value = lo_late | voted << B, lane = drained[W-1:0];
+    wire [W-1:0] due_now = STRIKES == 0 ? sum & LOW : calm_lo;
+    wire [W-1:0] due = STRIKES == 0 ? late : calm_late | calm_hi << B;
+    wire [W-1:0] sent = STRIKES == 0 ? handed : calm_drained[W-1:0];
+    wire [H-1:0] due_high = due >> B, sent_high = sent >> B;
+    wire [1:0] right = (hi0 == due_high) + (hi1 == due_high) + (hi2 == due_high);
+    wire [1:0] lanes = (drained[W-1:B] == sent_high) + (drained[2*W-1:W+B] == sent_high) + (drained[3*W-1:2*W+B] == sent_high);
+    wire [W-1:0] error = value - due;
     wire [W-1:0] raised = error + (1 << (B + CARRY)) - 1;    // the bound, on both sides of zero
-    wire [1:0] right = (hi0 == due) + (hi1 == due) + (hi2 == due);
-    wire [1:0] lanes = (drained[W-1:B] == sent) + (drained[2*W-1:W+B] == sent) + (drained[3*W-1:2*W+B] == sent);
     generate
         if (STRIKES == 0) begin : equals_a_plain_mac
             always @* begin
-                if (begun) assert (lo == (sum & LOW));
-                if (begun_late) assert (lo_late == (late & LOW) && right == 3);
-                if (given) assert (lane == handed && lanes == 3);
+                if (begun) assert (lo == due_now);
+                if (begun_late) assert (lo_late == (due & LOW) && right == 3);
+                if (given) assert (lane == sent && lanes == 3);
             end
         end else if (STRIKES == 1) begin : one_copy_changes_nothing
             always @* begin
-                if (begun) assert (lo == (sum & LOW));
-                if (begun_late) assert (value == late && right >= 2);
-                if (given) assert ((lane & LOW) == (handed & LOW) && (DRAIN == 1 || lanes >= 2));
+                if (begun) assert (lo == due_now);
+                if (begun_late) assert (value == due && right >= 2);
+                if (given) assert ((lane & LOW) == (sent & LOW) && (DRAIN == 1 || lanes >= 2));
             end
         end else begin : low_part_is_bounded
             always @*
