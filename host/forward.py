@@ -1,5 +1,7 @@
 """Clean inference at full speed: integers in floats, only where every one of them is provably exact."""
 
+# ruff: noqa: I001 - the columns of a table read better side by side
+
 from __future__ import annotations
 
 from typing import Any

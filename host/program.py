@@ -19,11 +19,12 @@ __all__ = ["Program"]
 GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE = range(6)
 
 # Columns of the layer table. Offsets count words: IN, OUT, SUMS in an image's state; WEIGHTS (K, N) and TRANSPOSED
-# (N, K) in the weights; REQUANTISE in the requantisation table. IN_ID, IN2_ID and OUT_ID number tensors.
+# (N, K) in the weights; REQUANTISE in the requantisation table; AT_M and AT_K rows in the table of places. IN_ID, IN2_ID
+# and OUT_ID number tensors.
 (
     KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, SIZE, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
-    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, COLUMNS,
-) = range(34)  # fmt: skip
+    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, COLUMNS,
+) = range(36)  # fmt: skip
 
 # Columns of the table of tensors: their offset in the state, their size, codes per pixel, pixels of the tensors before.
 OFFSET, _, ROW, PIXELS = range(4)
@@ -35,7 +36,8 @@ COLUMN, CARRY, OPERAND, DRAIN, WRAPS, PE_COLUMNS = range(6)
 @dataclass(frozen=True, eq=False)
 class Program:
     """`layers` (layer, COLUMNS), `weights` (flat), `requantise` (4, channels: bias, shift, half, odd), `pes` (rows,
-    cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits).
+    cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits). `places` (rows, 3) says where operand (m, k)
+    lies in its input: height and width are sums of m's and k's (the padding aside), so is its place in the state.
 
     An image's state is one vector of `words` int32: the codes of every tensor, then the sums of every array layer
     (modulo 2**32, without bias). `tensors` (number, 4) describes codes, the input's first.
@@ -46,6 +48,7 @@ class Program:
     requantise: NDArray[np.int64]
     pes: NDArray[np.int64]
     sizes: NDArray[np.int64]
+    places: NDArray[np.int64]
     tensors: NDArray[np.int64]
     words: int
 
@@ -56,7 +59,8 @@ class Program:
         sizes = [int(np.prod(shapes[name])) for name in names]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         words = int(offsets[-1])
-        rows, weights, requantise, at, channel, index = [], [], [], 0, 0, 0
+        rows, weights, requantise, places, at, channel, index = [], [], [], [], 0, 0, 0
+        place = 0
         for i, layer in enumerate(network.layers):
             row = np.zeros(COLUMNS, np.int64)
             sources = [names.index(name) for name in layer.inputs]
@@ -72,6 +76,9 @@ class Program:
                 row[[WEIGHTS, TRANSPOSED, REQUANTISE]] = at, at + layer.weight.size, channel
                 row[SIGNED] = network.formats[layer.input].signed
                 row[TILES_N] = -(-gemm.n // array.cols)
+                row[[AT_M, AT_K]] = place, place + gemm.m
+                places.append(_places(row))
+                place += gemm.m + gemm.k
                 weights += [layer.matrix().ravel(), layer.matrix().T.ravel()]
                 words += gemm.m * gemm.n
                 at += 2 * layer.weight.size
@@ -85,7 +92,7 @@ class Program:
         pixels = np.cumsum(np.array(sizes) // channels) - np.array(sizes) // channels
         tensors = np.stack([offsets[:-1], np.array(sizes), channels, pixels], axis=1).astype(np.int64)
         limits = np.array([array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits], np.int64)
-        return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, tensors, words)
+        return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, np.concatenate(places), tensors, words)
 
 
 def _bounds(network: Network, layer: Layer) -> tuple[int, int]:
@@ -117,6 +124,17 @@ def _geometry(row: Any, layer: Layer, source: tuple[int, ...], result: tuple[int
         row[ALIGN] = max(-layer.shift, 0)
         return RESCALE, _requantise([0], [max(layer.shift, 0)])
     raise InputError(f"layer {layer.name}: the emulator knows no {type(layer).__name__}")
+
+
+def _places(row: Any) -> NDArray[np.int64]:
+    """Height, width and place in the state: of output pixels m without padding, then what k adds to them."""
+    m, k = np.arange(row[M]), np.arange(row[K])
+    h, w = m // row[OW] * row[SH] - row[TOP], m % row[OW] * row[SW] - row[LEFT]
+    kh, kw, c = k // (row[KW] * row[C]), k // row[C] % row[KW], k % row[C]
+    if row[KIND] == DEPTHWISE:
+        kh, kw, c = k // row[KW], k % row[KW], 0 * k
+    outputs = np.stack([h, w, row[IN] + (h * row[W] + w) * row[C]], axis=1)
+    return np.concatenate([outputs, np.stack([kh, kw, (kh * row[W] + kw) * row[C] + c], axis=1)])
 
 
 def _requantise(bias: Any, shift: Any) -> NDArray[np.int64]:

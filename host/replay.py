@@ -1,5 +1,7 @@
 """What faults change: from the struck accumulators onwards, and nothing else."""
 
+# ruff: noqa: I001 - the columns of a table read better side by side
+
 from __future__ import annotations
 
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ class Tables(NamedTuple):
     requantise: Any
     pes: Any
     sizes: Any
+    places: Any
     tensors: Any
 
     @classmethod
@@ -77,7 +80,7 @@ class Work(NamedTuple):
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
             words(places), np.zeros(places, np.uint8), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
-            np.empty(((flips + stuck * tiles) * max(rows, cols), 4), np.int64), np.zeros((3, 64, 3, 3), np.int64),
+            np.empty(((flips + stuck * tiles) * max(rows, cols), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
         )  # fmt: skip
 
 
@@ -294,7 +297,7 @@ def strike(
 
     Returns how many output pixels are dirty and whether a vote disagreed.
     """
-    rows, cols, n = tables.sizes[0], tables.sizes[1], layer[N]
+    rows = tables.sizes[0]
     tiles = (layer[M] + rows - 1) // rows * layer[TILES_N]
     pairs = work.pairs
     hit = linked = 0
@@ -320,24 +323,21 @@ def strike(
     voted = 0
     for j in range(hit):
         cell = int(work.touched[j])
-        m, channel, place = cell // n, cell % n, layer[SUMS] + cell
-        total, head = int(state[place]), int(work.heads[cell])
+        head, target = int(work.heads[cell]), place(layer[SUMS] + cell)
         work.heads[cell] = -1
-        row, col, known, value, disagreed = m % rows, channel % cols, 0, 0, 0
+        m, channel, row, col = pairs[head, 4], pairs[head, 5], pairs[head, 6], pairs[head, 7]
+        total, known, value, disagreed = int(state[target]), 0, 0, 0
         if pairs[head, 3] < 0 and pairs[head, 0] < stuck:
-            known, value, disagreed = lone(
-                state, layer, tables.weights, tables.pes, tables.sizes, faults[pairs[head, 0]], row, col, m, channel, total
-            )
+            known, value, disagreed = lone(tables, layer, state, faults[pairs[head, 0]], row, col, m, channel, total)
         if not known:
             value, disagreed = struck_sum(
-                state, layer, tables.weights, tables.pes, tables.sizes, faults,
-                pairs, head, row, col, m, channel, total, work.scratch,
-            )  # fmt: skip
+                tables, layer, state, faults, pairs, head, row, col, m, channel, total, work.scratch
+            )
         voted |= disagreed
         value = wrapped(value, tables.sizes[2])
         if value != total:
             dirty = touch(work, layer, state, m, dirty)
-            state[place] = value
+            state[target] = value
     return dirty, voted
 
 
@@ -347,7 +347,8 @@ def reach(
 ) -> tuple[int, int]:
     """Link fault `i`, acting in steps `start` .. `stop` - 1 of `tile`, to every accumulator of the tile that it reaches."""
     rows, cols = tables.sizes[0], tables.sizes[1]
-    top, left = tile // layer[TILES_N] * rows, tile % layer[TILES_N] * cols
+    tile_row = tile // layer[TILES_N]
+    top, left = tile_row * rows, (tile - tile_row * layer[TILES_N]) * cols
     site, row, col = int(fault["site"]), int(fault["row"]), int(fault["col"])
     row_end, col_end = row + 1, col + 1
     if site == ACT:  # travels on to the right
@@ -363,6 +364,7 @@ def reach(
         for c in range(col, min(col_end, layer[N] - left)):
             cell = (top + r) * layer[N] + left + c
             pairs[linked, 0], pairs[linked, 1], pairs[linked, 2], pairs[linked, 3] = i, start, stop, -1
+            pairs[linked, 4], pairs[linked, 5], pairs[linked, 6], pairs[linked, 7] = top + r, left + c, r, c
             if work.heads[cell] < 0:
                 work.heads[cell] = linked
                 work.touched[hit] = cell

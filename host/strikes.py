@@ -1,29 +1,14 @@
 """What strikes make of one accumulator: clean stretches by dot products, struck steps literally (`hardpoint.pe`)."""
 
+# ruff: noqa: I001 - the columns of a table read better side by side
+
 from __future__ import annotations
 
 from typing import Any
 
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
-    CARRY,
-    COLUMN,
-    DRAIN,
-    IN,
-    KW,
-    LEFT,
-    OPERAND,
-    OW,
-    SH,
-    SIGNED,
-    SW,
-    TOP,
-    TRANSPOSED,
-    WRAPS,
-    C,
-    H,
-    K,
-    W,
+    AT_K, AT_M, CARRY, COLUMN, DRAIN, KW, OPERAND, SIGNED, TRANSPOSED, WRAPS, C, H, K, W,
 )  # fmt: skip
 
 __all__ = ["FOREVER", "lone", "operand", "struck_sum"]
@@ -38,36 +23,41 @@ PL, PH, CY, V, LO, HI, TAPS = 0, 1, 4, 5, 8, 9, 12
 
 
 @inlined
-def operand(state: Any, layer: Any, m: int, k: int) -> int:
+def operand(tables: Any, layer: Any, state: Any, m: int, k: int) -> int:
     """Code of the GEMM's left operand (m, k) of an image with `state`; 0 in the padding."""
-    line = layer[KW] * layer[C]
-    kh, rest = k // line, k % line
-    h = (m // layer[OW]) * layer[SH] + kh - layer[TOP]
-    w = (m % layer[OW]) * layer[SW] + rest // layer[C] - layer[LEFT]
+    at_m, at_k, places = place(layer[AT_M] + m), place(layer[AT_K] + k), tables.places
+    h, w = places[at_m, 0] + places[at_k, 0], places[at_m, 1] + places[at_k, 1]
     if h < 0 or h >= layer[H] or w < 0 or w >= layer[W]:
         return 0
-    return int(state[layer[IN] + (h * layer[W] + w) * layer[C] + rest % layer[C]])
+    return int(state[place(places[at_m, 2] + places[at_k, 2])])
 
 
 @inlined
-def dot(state: Any, layer: Any, weights: Any, m: int, n: int, start: int, stop: int) -> int:
+def weight(tables: Any, layer: Any, k: int, n: int) -> int:
+    """Code of the GEMM's right operand (k, n)."""
+    return int(tables.weights[place(layer[TRANSPOSED] + n * layer[K] + k)])
+
+
+@inlined
+def dot(tables: Any, layer: Any, state: Any, m: int, n: int, start: int, stop: int) -> int:
     """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row."""
-    line = layer[KW] * layer[C]
-    top = (m // layer[OW]) * layer[SH] - layer[TOP]
-    left = (m % layer[OW]) * layer[SW] - layer[LEFT]
-    inside = max(0, -left) * layer[C]  # the part of a line that lies in the image
-    outside = min(layer[KW], layer[W] - left) * layer[C]
-    column = layer[TRANSPOSED] + n * layer[K]
-    total = 0
-    for kh in range(start // line, (stop + line - 1) // line):
-        if 0 <= top + kh < layer[H]:
-            low = max(start - kh * line, inside)
-            high = min(stop - kh * line, outside)
-            if low < high:
-                a = place(layer[IN] + ((top + kh) * layer[W] + left) * layer[C] + low)
-                w = place(column + kh * line + low)
-                for i in range(place(high - low)):
-                    total += int(state[a + i]) * int(weights[w + i])
+    total, line = 0, layer[KW] * layer[C]
+    if start < stop:
+        places, weights, at_m = tables.places, tables.weights, place(layer[AT_M] + m)
+        top, left = places[at_m, 0], places[at_m, 1]
+        inside = max(0, -left) * layer[C]  # the part of a line that lies in the image
+        outside = min(layer[KW], layer[W] - left) * layer[C]
+        column = layer[TRANSPOSED] + n * layer[K]
+        first, last = places[place(layer[AT_K] + start), 0], places[place(layer[AT_K] + stop - 1), 0]
+        for kh in range(first, last + 1):
+            if 0 <= top + kh < layer[H]:
+                low = max(start - kh * line, inside)
+                high = min(stop - kh * line, outside)
+                if low < high:
+                    a = place(places[at_m, 2] + kh * layer[W] * layer[C] + low)
+                    w = place(column + kh * line + low)
+                    for i in range(place(high - low)):
+                        total += int(state[a + i]) * int(weights[w + i])
     return total
 
 
@@ -133,43 +123,38 @@ def local(masks: Any, site: int, copy: int, bit: int, effect: int, column: int) 
 
 @inlined
 def lone(
-    state: Any, layer: Any, weights: Any, pes: Any, sizes: Any, fault: Any, row: int, col: int, m: int, n: int, total: int
+    tables: Any, layer: Any, state: Any, fault: Any, row: int, col: int, m: int, n: int, total: int
 ) -> tuple[int, int, int]:
     """One flip alone on an accumulator, in closed form: (whether there is one, the new sum, whether a vote disagreed)."""
     site, copy, bit, k = int(fault["site"]), int(fault["copy"]), int(fault["bit"]), int(fault["step"])
-    pe, steps = pes[row, col], layer[K]
-    delta = 0
-    if site in (ACT, WGT):
-        if pes[int(fault["row"]), int(fault["col"]), OPERAND] == 3:
+    pes, steps = tables.pes, layer[K]
+    if site == ACT or site == WGT:  # noqa: SIM109 - a tuple would be built for every strike
+        if pes[place(fault["row"]), place(fault["col"]), OPERAND] == 3:
             return 1, total, 1
-        bits = sizes[3] if site == ACT else sizes[4]
-        signed = layer[SIGNED] if site == ACT else 1
-        a, w = operand(state, layer, m, k), int(weights[layer[TRANSPOSED] + n * steps + k])
-        struck, other = (a, w) if site == ACT else (w, a)
-        delta = (decoded(struck ^ (1 << bit), bits, signed) - struck) * other
-    elif site == DRAINS:
-        if bit >= pes[int(fault["row"]), col, COLUMN] and pes[int(fault["row"]), col, DRAIN] == 3:
+        a, w = operand(tables, layer, state, m, k), weight(tables, layer, k, n)
+        if site == ACT:
+            return 1, total + (decoded(a ^ (1 << bit), tables.sizes[3], layer[SIGNED]) - a) * w, 0
+        return 1, total + (decoded(w ^ (1 << bit), tables.sizes[4], 1) - w) * a, 0
+    old = total
+    if site == DRAINS:
+        if bit >= pes[place(fault["row"]), place(col), COLUMN] and pes[place(fault["row"]), place(col), DRAIN] == 3:
             return 1, total, 1
-        delta = -(1 << bit) if total >> bit & 1 else 1 << bit
     elif site == VOTE:
-        if k < steps or pe[DRAIN] == 3:
+        if k < steps or pes[place(row), place(col), DRAIN] == 3:
             return (1, total, 1) if k > 0 else (0, 0, 0)
         if copy > 0:
             return 0, 0, 0
-        delta = -(1 << bit) if total >> bit & 1 else 1 << bit
     elif site == CARRIES or copy == OVERHANG:
         return 0, 0, 0
-    elif bit >= pe[COLUMN]:
+    elif bit >= pes[place(row), place(col), COLUMN]:
         return 1, total, 1
+    elif site == ACC:
+        old = dot(tables, layer, state, m, n, 0, k + 1)
+    elif pes[place(row), place(col), WRAPS]:
+        return 0, 0, 0
     else:
-        if site == ACC:
-            old = dot(state, layer, weights, m, n, 0, k + 1)
-        elif pe[WRAPS]:
-            return 0, 0, 0
-        else:
-            old = operand(state, layer, m, k) * int(weights[layer[TRANSPOSED] + n * steps + k])
-        delta = -(1 << bit) if old >> bit & 1 else 1 << bit
-    return 1, total + delta, 0
+        old = operand(tables, layer, state, m, k) * weight(tables, layer, k, n)
+    return 1, total + (1 << bit) - ((old >> bit & 1) << bit + 1), 0
 
 
 @compiled
@@ -198,15 +183,16 @@ def lanes_at(
 
 @compiled
 def struck_sum(
-    state: Any, layer: Any, weights: Any, pes: Any, sizes: Any, faults: Any,
-    pairs: Any, first: int, row: int, col: int, m: int, n: int, total: int, scratch: Any,
+    tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, row: int, col: int, m: int, n: int, total: int,
+    scratch: Any,
 ) -> tuple[int, int]:
     """The sum that leaves the array for output (m, n) of PE (row, col), and whether a vote disagreed.
 
-    `total` is the clean sum. `pairs` (number, 4) holds linked rows (fault, first step, step after the last, next row or
-    -1), entered at `first`. `scratch` is a zeroed int64 table (3, 64, 3, 3) and
+    `total` is the clean sum. `pairs` holds linked rows (fault, first step, step after the last, next row or -1, ...),
+    entered at `first`. `scratch` is a zeroed int64 table (3, 64, 3, 3) and
     is left so: masks of act registers by column, of wgt registers by row, of the PE itself.
     """  # fmt: skip
+    pes, sizes = tables.pes, tables.sizes
     acc_bits, act_bits, wgt_bits = sizes[2], sizes[3], sizes[4]
     column, steps, signed = pes[row, col, COLUMN], layer[K], layer[SIGNED]
     mask_low, mask_high = (1 << column) - 1, (1 << (acc_bits - column)) - 1
@@ -249,7 +235,7 @@ def struck_sum(
             if stop == steps:
                 rest = total - clean
             else:
-                rest = dot(state, layer, weights, m, n, k, stop)
+                rest = dot(tables, layer, state, m, n, k, stop)
             clean += rest
             total_so_far = (total_so_far + rest) & mask_sum
             lo = total_so_far & mask_low
@@ -257,7 +243,7 @@ def struck_sum(
             k = stop
             continue
         for step in range(k, stop):
-            a, w = operand(state, layer, m, step), int(weights[layer[TRANSPOSED] + n * steps + step])
+            a, w = operand(tables, layer, state, m, step), weight(tables, layer, step, n)
             clean += a * w
             a0 = a1 = a2 = a & ((1 << act_bits) - 1)
             w0 = w1 = w2 = w & ((1 << wgt_bits) - 1)
