@@ -98,13 +98,17 @@ def _progress(quiet: bool = False) -> Iterator[Any]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), disable=quiet) as progress:
+    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
 
-        def task(label: str, total: int) -> Any:
-            number = progress.add_task(label, total=total)
-            return lambda done: progress.update(number, completed=done)
+    def task(label: str, total: int) -> Any:
+        progress.start()  # not before there is something to show: an error is one line and no more
+        number = progress.add_task(label, total=total)
+        return lambda done: progress.update(number, completed=done)
 
+    try:
         yield task
+    finally:
+        progress.stop()
 
 
 def _array(

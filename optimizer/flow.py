@@ -87,13 +87,18 @@ def convert_file(path: Path, data_text: str) -> tuple[Network, int]:
     return network, gate1(model, network, data.test.x)
 
 
+def check_device(device: str) -> None:
+    """Raise an InputError unless `device` is one of DEVICES."""
+    if device not in DEVICES:
+        raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
+
+
 def engine_on(
     device: str, network: Network, array: Array, build: Path = Path("build/devices"), bitstream: Path | None = None
 ) -> Engine:
     """`network` on `array`, ready to run on a device: emulator, csim (compiled C++), rtl (Verilated Verilog) or zynq."""
+    check_device(device)
     array.check(network)
-    if device not in DEVICES:
-        raise InputError(f"a device is {', '.join(DEVICES)}, not {device!r}")
     if bitstream is not None and device != "zynq":
         raise InputError(f"a bitstream runs on device zynq, not on {device}")
     if device == "emulator":
@@ -136,6 +141,7 @@ def run_network(
     bitstream: Path | None = None,
 ) -> dict[str, Any]:
     """Accuracy of a network on a device, with a fault list or without."""
+    check_device(device)
     test = samples(data_text, network, images)
     engine = engine_on(device, network, array, bitstream=bitstream)
     golden = engine.run(test.x)
@@ -171,6 +177,7 @@ def run_campaign_on(
 
     for ber in bers:
         check_ber(ber)
+    check_device(device)
     test = samples(data_text, network, images)
     engine = engine_on(device, network, array, bitstream=bitstream)
     result = run_campaign(engine, test.x, test.y, bers, trials, seed, store=store, jobs=jobs, progress=progress)
