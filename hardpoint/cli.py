@@ -108,7 +108,8 @@ def _progress(quiet: bool = False) -> Iterator[Any]:
     try:
         yield task
     finally:
-        progress.stop()
+        if progress.tasks:
+            progress.stop()
 
 
 def _array(
