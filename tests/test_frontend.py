@@ -198,7 +198,7 @@ def test_scaled_activations() -> None:
         (lambda: [layers().Flatten(), dense(kernel_quantizer=bits(8, 0, alpha=0.3), name="d")], "layer d: its weights are quantised by quantized_bits with alpha 0.3"),
         (lambda: [layers().Flatten(), dense(kernel_quantizer=bits(use_stochastic_rounding=True), name="d")], "layer d: quantized_bits rounds stochastically"),
         (lambda: [layers().Flatten(), layers().Dense(3, name="d")], "layer d: its weights are floats without a quantiser"),
-        (lambda: [layers().Flatten(), dense(bias_quantizer=None, name="d")], "layer d: the bias of channel 0 lies between the accumulator's steps of 2\\*\\*-15, and 8-bit weights leave no room for finer ones; it is not quantised"),
+        (lambda: [layers().Flatten(), dense(bias_quantizer=None, name="d")], "layer d: the bias of channel \\d lies between the accumulator's steps of 2\\*\\*-15, and 8-bit weights leave no room for finer ones; it is not quantised"),
         (lambda: [layers().Flatten(), dense(bias_quantizer=bits(20, 1), name="d")], "leave no room for finer ones; it is quantised by quantized_bits"),
         (lambda: [conv(name="c"), q().QActivation(relu(negative_slope=0.25), name="r")], "layer r: a leaky quantized_relu"),
         (lambda: [conv(), q().QActivation("quantized_tanh(8)", name="r")], "layer r: an activation quantized_tanh is no rounding of integers"),
