@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
+from hardpoint.errors import InputError
 from hardpoint.faults import SITES, live
+from hardpoint.layers import Conv
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged
@@ -55,6 +57,10 @@ class Strikes:
         """The buffer for images `first` .. `first` + `images` - 1; what strikes nothing there is left out."""
         tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
         faults = faults[live(faults, self.array, tilings)]
+        for index in np.unique(faults["layer"]):
+            layer = self.network.gemms[index]
+            if isinstance(layer, Conv) and layer.depthwise:
+                raise InputError(f"layer {layer.name} is depthwise: its faults are not defined")
         flips, stuck = faults[faults["effect"] == 0], faults[faults["effect"] != 0]
         near = (flips["image"] >= first) & (flips["image"] < first + images)
         parts = [self._timed(_flips(flips[near], first, tilings), tilings)]

@@ -112,7 +112,7 @@ class Field(IntEnum):
     HIGH = 30
     WEIGHTS = 31  # 64-bit words into the weights
     LIMIT = 32  # iterations of the core after which a layer counts as hung
-    SPARE = 33
+    DEPTHWISE = 33  # 1: tile n of a tile of pixels is channel n, alone in array column n mod COLS
 
 
 HEADER_WORDS = len(Header) // 2
@@ -172,12 +172,10 @@ class Program:
         for layer in network.layers:
             block = _block(network, layer, places)
             if isinstance(layer, (Conv, Dense)):
-                tiling = Tiling.of(layer.gemm(network.shapes[layer.input]), array)
-                block[Field.STEPS], block[Field.TILES_M], block[Field.TILES_N] = (
-                    tiling.gemm.k,
-                    tiling.tiles_m,
-                    tiling.tiles_n,
-                )
+                depthwise = isinstance(layer, Conv) and layer.depthwise
+                tiling = Tiling(layer.gemm(network.shapes[layer.input]), array.rows, 1 if depthwise else array.cols)
+                block[Field.STEPS], block[Field.DEPTHWISE] = tiling.gemm.k, depthwise
+                block[Field.TILES_M], block[Field.TILES_N] = tiling.tiles_m, tiling.tiles_n
                 block[Field.LIMIT] = _limit(tiling, array)
                 block[Field.WEIGHTS] = at
                 parts.append(_weights(layer, tiling, array))
@@ -324,19 +322,18 @@ def _weights(layer: Conv | Dense, tiling: Tiling, array: Array) -> NDArray[np.ui
     channels = (layer.bias & 0xFFFFFFFF).astype(np.uint64) | layer.shift.astype(np.uint64) << np.uint64(32)
     if (wrap(layer.bias, 32) != layer.bias).any():
         raise InputError(f"layer {layer.name}: the accelerator takes biases of at most 32 bits")
-    lanes = -(-array.cols // 8) * 8
-    table = np.zeros((tiling.tiles_n, tiling.gemm.k, lanes), np.int8)
-    matrix = layer.matrix()
+    table = np.zeros((tiling.tiles_n, tiling.gemm.k, -(-array.cols // 8) * 8), np.int8)
     for tile in range(tiling.tiles_n):
-        part = matrix[:, tile * array.cols : (tile + 1) * array.cols]
-        table[tile, :, : part.shape[1]] = part
+        part = layer.matrix()[:, tile * tiling.cols : (tile + 1) * tiling.cols]
+        first = tile % array.cols if isinstance(layer, Conv) and layer.depthwise else 0
+        table[tile, :, first : first + part.shape[1]] = part
     return np.concatenate([channels, table.reshape(-1).view("<u8")])
 
 
 def _check(name: str, block: NDArray[np.int64], limits: Limits) -> None:
     """Raise an InputError if a layer is beyond the memories of the build."""
     size = 8 * int(block[Field.SOURCE_WORDS] + block[Field.SECOND_WORDS])
-    width = int(block[Field.OUT_CHANNELS] * block[Field.TARGET_BYTES])
+    width = int(block[Field.OUT_CHANNELS] * block[Field.TARGET_BYTES]) if block[Field.KIND] == Kind.GEMM else 0
     for what, value, bound in (
         ("its inputs take {} bytes, the accelerator's memory for them holds {}", size, limits.map_bytes),
         ("its sums have {} terms, the accelerator takes at most {}", int(block[Field.STEPS]), limits.steps),

@@ -135,9 +135,12 @@ def _gemm(
     table = weights[at + n : at + n + tiles * k * lanes // 8].view(np.int8)
     if len(channels) != n or table.size != tiles * k * lanes:
         raise InputError(f"{name}: its {n} channels and {tiles * k * lanes} weights are not all in memory")
-    matrix = (
-        table.reshape(tiles, k, lanes)[:, :, : array.cols].transpose(1, 0, 2).reshape(k, -1)[:, :n].astype(np.int64)
-    )
+    table = table.reshape(tiles, k, lanes)
+    depthwise = bool(row[Field.DEPTHWISE])
+    if depthwise:  # tile n is channel n, in array column n mod COLS
+        matrix = table[np.arange(n), :, np.arange(n) % array.cols].T.astype(np.int64)
+    else:
+        matrix = table[:, :, : array.cols].transpose(1, 0, 2).reshape(k, -1)[:, :n].astype(np.int64)
     bias = (channels & np.uint64(0xFFFFFFFF)).astype("<u4").view("<i4").astype(np.int64)
     shift = (channels >> np.uint64(32) & np.uint64(0x3F)).astype(np.int64)
     fmt = Fixed(array.wgt_bits, 0, True)
@@ -146,7 +149,8 @@ def _gemm(
     if len(shape) == 1 or (height == width == 1 and shape != (1, 1, depth)):
         return Dense(name, source, matrix, bias, shift, out, fmt, relu)
     stride = int(row[Field.STRIDE_Y]), int(row[Field.STRIDE_X])
-    return Conv(name, source, matrix.reshape(*window, depth, n), bias, shift, out, fmt, stride, _pad(row), relu)
+    weight = matrix.reshape(*window, depth, 1 if depthwise else n)
+    return Conv(name, source, weight, bias, shift, out, fmt, stride, _pad(row), relu, depthwise)
 
 
 @dataclass(frozen=True)

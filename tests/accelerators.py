@@ -70,6 +70,32 @@ def mixed_network(rng: np.random.Generator, act: int = 8, wgt: int = 8) -> Netwo
     return Network((9, 8, 3), s, (*front, last))
 
 
+def depthwise_network(rng: np.random.Generator) -> Network:
+    """A depthwise convolution between others, with more channels than an array has columns."""
+    s, u, w = Fixed(8, 3, True), Fixed(8, 3, False), Fixed(8, 7, True)
+    return Network(
+        (6, 7, 2),
+        s,
+        (
+            Conv("c1", INPUT, codes(rng, w, (3, 3, 2, 9)), rng.integers(-90, 90, 9), 8, u, w, relu=True),
+            Conv(
+                "dw",
+                "c1",
+                codes(rng, w, (3, 2, 9, 1)),
+                rng.integers(-90, 90, 9),
+                7,
+                s,
+                w,
+                (2, 1),
+                (1, 1, 0, 1),
+                depthwise=True,
+            ),
+            Conv("c2", "dw", codes(rng, w, (1, 1, 9, 3)), np.zeros(3), 7, Fixed(12, 3, True), w),
+        ),
+        name="depthwise",
+    )
+
+
 def literal_network(network: Network, array: Array, x: Any, faults: FaultList) -> Any:
     """Outputs of `network` with every GEMM computed by `literal.run` while `faults` strike."""
     return network.ordered(

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from accelerators import codes, mixed_network, plain_network, random_list
+from accelerators import codes, depthwise_network, mixed_network, plain_network, random_list
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
@@ -155,7 +155,7 @@ class DeviceContract:
         assert batch.run() == 0
         assert device.read(AT["done_images"]) == 0
 
-    @pytest.mark.parametrize("make", [plain_network, mixed_network])
+    @pytest.mark.parametrize("make", [plain_network, mixed_network, depthwise_network])
     def test_computes_networks(self, device: Device, make: Any) -> None:
         rng = np.random.default_rng(8)
         network = make(rng)

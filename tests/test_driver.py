@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from accelerators import codes, literal_network, mixed_network, plain_network, random_list
+from accelerators import codes, depthwise_network, literal_network, mixed_network, plain_network, random_list
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
@@ -145,6 +145,14 @@ def test_narrow_operands_and_single_rows() -> None:
         loaded = Driver(device, array).load(network)
         assert np.array_equal(loaded.run(x), network(x))
         assert np.array_equal(loaded.run(x, faults), Emulator(network, array).run(x, faults))
+
+
+def test_depthwise_convolutions_take_a_tile_per_channel(device: CompiledDevice, rng: np.random.Generator) -> None:
+    network, x = _with_images(rng, depthwise_network(rng), 5)
+    assert np.array_equal(Driver(device, ARRAY).run(network, x), network(x))
+    struck = random_list(rng, ARRAY, network, len(x), 9)
+    with pytest.raises(InputError, match="layer dw is depthwise"):
+        Driver(device, ARRAY).run(network, x, struck)
 
 
 def test_weights_beyond_the_cache_are_read_again(rng: np.random.Generator) -> None:

@@ -33,41 +33,74 @@ void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &c
     }
 }
 
+namespace {
+
+// The window of an output pixel: its corner in the image; an idle row has none.
+struct Window {
+    int y, x;
+    bool idle;
+};
+
+Window window_of(const Layer &layer, int pixel) {
+#pragma HLS INLINE
+    const ap_uint<16> row = ap_uint<16>(pixel) / ap_uint<16>(layer.out_width);
+    const ap_uint<16> column = ap_uint<16>(pixel) % ap_uint<16>(layer.out_width);
+    const Window window = {
+        int(row) * layer.stride_y - layer.pad_top, int(column) * layer.stride_x - layer.pad_left,
+        pixel >= layer.out_height * layer.out_width};
+    return window;
+}
+
+}  // namespace
+
 void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]) {
     const int run = layer.kernel_width * layer.channels;  // neighbours in memory: one line of the window
     for (int r = 0; r < ROWS; ++r) {
-        const int pixel = tile_m * ROWS + r;
-        const bool idle = pixel >= layer.out_height * layer.out_width;
-        const ap_uint<16> oy = ap_uint<16>(pixel) / ap_uint<16>(layer.out_width);
-        const ap_uint<16> ox = ap_uint<16>(pixel) % ap_uint<16>(layer.out_width);
-        const int y0 = int(oy) * layer.stride_y - layer.pad_top;
-        const int x0 = int(ox) * layer.stride_x - layer.pad_left;
-        const int first = x0 < 0 ? -x0 * layer.channels : 0;  // bytes of a line that lie inside the image
-        const int last = x0 + layer.kernel_width > layer.width ? (layer.width - x0) * layer.channels : run;
+        const Window at = window_of(layer, tile_m * ROWS + r);
+        const int first = at.x < 0 ? -at.x * layer.channels : 0;  // bytes of a line that lie inside the image
+        const int last = at.x + layer.kernel_width > layer.width ? (layer.width - at.x) * layer.channels : run;
         for (int ky = 0; ky < layer.kernel_height; ++ky) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=11
-            const int y = y0 + ky;
-            const bool outside = idle || y < 0 || y >= layer.height;
-            const int from = (y * layer.width + x0) * layer.channels;
-            for (int at = 0; at < run; at += 8) {
+            const int y = at.y + ky;
+            const bool outside = at.idle || y < 0 || y >= layer.height;
+            const int from = (y * layer.width + at.x) * layer.channels;
+            for (int i = 0; i < run; i += 8) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=256
-                Chunk chunk = {0, run - at < 8 ? run - at : 8};
+                Chunk chunk = {0, run - i < 8 ? run - i : 8};
                 if (!outside) {
-                    chunk.bytes = map.read(from + at);
-                    if (at < first) chunk.bytes = first - at >= 8 ? 0 : chunk.bytes & ~ones(first - at);
-                    if (at + 8 > last) chunk.bytes = last <= at ? 0 : chunk.bytes & ones(last - at);
+                    chunk.bytes = map.read(from + i);
+                    if (i < first) chunk.bytes = first - i >= 8 ? 0 : chunk.bytes & ~ones(first - i);
+                    if (i + 8 > last) chunk.bytes = last <= i ? 0 : chunk.bytes & ones(last - i);
                 }
-                patch[r].write(ky * run + at, chunk);
+                patch[r].write(ky * run + i, chunk);
             }
         }
     }
 }
 
-void feed(const Patch patch[ROWS], const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
-    for (int tile_n = 0; tile_n < layer.tiles_n; ++tile_n) {
+void gather_channel(const Map &map, const Layer &layer, int tile_m, int channel, Patch patch[ROWS]) {
+    for (int r = 0; r < ROWS; ++r) {
+        const Window at = window_of(layer, tile_m * ROWS + r);
+        for (int ky = 0; ky < layer.kernel_height; ++ky) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=11
+            for (int kx = 0; kx < layer.kernel_width; ++kx) {
+#pragma HLS PIPELINE II=1
+#pragma HLS LOOP_TRIPCOUNT min=1 max=11
+                const int y = at.y + ky, x = at.x + kx;
+                const bool inside = !at.idle && y >= 0 && y < layer.height && x >= 0 && x < layer.width;
+                Chunk chunk = {0, 1};
+                if (inside) chunk.bytes = map.byte((y * layer.width + x) * layer.channels + channel);
+                patch[r].write(ky * layer.kernel_width + kx, chunk);
+            }
+        }
+    }
+}
+
+void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+    for (int tile = 0; tile < tiles; ++tile) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=64
-        for (int k = 0; k < layer.steps; ++k) {
+        for (int k = 0; k < steps; ++k) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_STEPS
             Beat beat = 0;
@@ -81,6 +114,19 @@ void feed(const Patch patch[ROWS], const Layer &layer, hls::stream<WeightBeat> &
     }
 }
 
+namespace {
+
+// The code of column c's sum for output channel n, in the bytes that it takes in memory.
+Word code_of(const Sums &row, int c, Word channel, const Layer &layer) {
+#pragma HLS INLINE
+    const ap_uint<ACC_BITS> acc = row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS);
+    const ap_int<ACC_BITS> sum = acc + ap_uint<ACC_BITS>(channel);
+    const int shift = static_cast<int>(channel >> 32) & 63;
+    return static_cast<Word>(requantise(sum, shift, layer.low, layer.high)) & ones(layer.target.bytes);
+}
+
+}  // namespace
+
 void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &out) {
     Lanes<ROWS * MAX_CHANNELS> block;  // the tile's pixels as they will lie in memory
 #pragma HLS ARRAY_PARTITION variable=block.lane complete dim=1
@@ -91,6 +137,13 @@ void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hl
 #pragma HLS LOOP_TRIPCOUNT min=1 max=64
         for (int r = ROWS - 1; r >= 0; --r) {
             const Sums row = sums.read();
+            if (layer.depthwise) {
+                if (r < pixels) {
+                    const Chunk code = {code_of(row, tile_n % COLS, channel[tile_n], layer), layer.target.bytes};
+                    block.write(r * pixel_bytes + tile_n * layer.target.bytes, code);
+                }
+                continue;
+            }
             for (int c0 = 0; c0 < COLS; c0 += group) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=COLS
@@ -100,11 +153,7 @@ void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hl
                     const int c = c0 + i;
                     const int n = tile_n * COLS + c;
                     if (i < group && c < COLS && n < layer.out_channels && r < pixels) {
-                        const ap_uint<ACC_BITS> acc = row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS);
-                        const ap_int<ACC_BITS> sum = acc + ap_uint<ACC_BITS>(channel[n]);
-                        const int shift = static_cast<int>(channel[n] >> 32) & 63;
-                        const long long code = requantise(sum, shift, layer.low, layer.high);
-                        chunk.bytes |= (static_cast<Word>(code) & ones(layer.target.bytes)) << (8 * layer.target.bytes * i);
+                        chunk.bytes |= code_of(row, c, channel[n], layer) << (8 * layer.target.bytes * i);
                         chunk.count += layer.target.bytes;
                     }
                 }

@@ -20,8 +20,11 @@ void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &c
 // The patches of one tile of pixels: row r of the array gets those of output pixel tile_m ROWS + r.
 void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]);
 
-// Patches and weights, step by step, to the core; the patches serve all channel tiles.
-void feed(const Patch patch[ROWS], const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
+// The same for one channel of a depthwise convolution, which has a tile of its own.
+void gather_channel(const Map &map, const Layer &layer, int tile_m, int channel, Patch patch[ROWS]);
+
+// Patches and weights, step by step, to the core, for `tiles` tiles of channels.
+void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
 
 // One tile of pixels behind the core: bias, requantisation, and back into the order of memory.
 void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &out);

@@ -19,6 +19,7 @@ struct Layer {
     int kernel_height, kernel_width, stride_y, stride_x, pad_top, pad_left;
     int steps, tiles_m, tiles_n;
     Tensor source, second, target;
+    bool depthwise;
     int shift, align, second_align;
     long long low, high;
     unsigned weights, limit;
@@ -64,6 +65,7 @@ inline Layer decode(const Word words[LAYER_WORDS]) {
     layer.target.words = 0;
     layer.target.bytes = number(words, FIELD_TARGET_BYTES);
     layer.target.sgn = false;
+    layer.depthwise = number(words, FIELD_DEPTHWISE) != 0;
     layer.shift = number(words, FIELD_SHIFT);
     layer.align = number(words, FIELD_ALIGN);
     layer.second_align = number(words, FIELD_SECOND_ALIGN);

@@ -55,14 +55,17 @@ void store(hls::stream<Chunk> &chunks, const Layer &layer, unsigned from, Word *
     }
 }
 
+// A depthwise convolution has patches per channel, any other layer per tile of pixels.
 void activations(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
-    for (int tile_m = 0; tile_m < layer.tiles_m; ++tile_m) {
+    const int passes = layer.depthwise ? layer.out_channels : 1;
+    for (int i = 0; i < layer.tiles_m * passes; ++i) {
 #pragma HLS DATAFLOW
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1024
         Patch patch[ROWS];
 #pragma HLS ARRAY_PARTITION variable=patch complete dim=1
-        gather(map, layer, tile_m, patch);
-        feed(patch, layer, weights, beats);
+        if (layer.depthwise) gather_channel(map, layer, i / passes, i % passes, patch);
+        else gather(map, layer, i, patch);
+        feed(patch, layer.depthwise ? 1 : layer.tiles_n, layer.steps, weights, beats);
     }
 }
 
