@@ -63,14 +63,18 @@ class Emulator:
         if faults is None or not len(faults):
             return self.clean(x), np.zeros(len(x), bool)
         self._check(faults, first + len(x))
-        flips = faults.faults[faults.faults["effect"] == 0]
-        stuck = faults.faults[faults.faults["effect"] != 0]
+        lasting = faults.faults["effect"] != 0
+        flips, stuck = faults.faults, faults.faults[:0]
+        if lasting.any():
+            flips, stuck = faults.faults[~lasting], faults.faults[lasting]
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(x), np.uint8)
         for start, states in self._golden(x):
             stop = start + len(states)
             cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
-            records = np.concatenate([flips[cuts[0] : cuts[-1]], stuck])
+            records = flips[cuts[0] : cuts[-1]].copy()
+            if len(stuck):
+                records = np.concatenate([records, stuck])
             rows = np.arange(len(states))
             self._reserve(int(np.diff(cuts).max()), len(stuck))
             self._replay(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hardpoint.fixed import Fixed
 from hardpoint.host.jit import COMPILED, compiled, inlined, place
 from hardpoint.host.program import (
-    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W,
+    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W,
 )  # fmt: skip
 from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, MaxPool, Rescale
 from hardpoint.network import Network
@@ -57,7 +57,8 @@ class Forward:
             return states
         values = self.network.trace(x)
         for (start, size), codes in zip(self.program.tensors[:, :2], values.values(), strict=True):
-            states[:, start : start + size] = codes.reshape(len(x), -1)
+            if size:
+                states[:, start : start + size] = codes.reshape(len(x), -1)
         for layer, row in zip(self.network.layers, self.program.layers, strict=True):
             if isinstance(layer, (Conv, Dense)):
                 sums = layer.accumulate(values[layer.input], self.network.formats[layer.input].magnitude) - layer.bias
@@ -77,31 +78,23 @@ class Forward:
             sources = [values[name] for name in layer.inputs]
             target, pool = layer.name, None
             if isinstance(layer, (Conv, Dense)):
-                pool = self._pool_after(i) if states is None and row[KIND] != DEPTHWISE else None
-                if pool is not None:
-                    fused = target = layers[i + 1].name
+                if row[POOLED]:
+                    pool, fused = self.program.layers[i + 1], layers[i + 1].name
+                    target = fused
                 result = self._weighted(layer, row, sources[0], target, pool, states)
             else:
                 result = self._other(layer, row, sources)
             values[target] = result
             if states is not None:
-                keep(result, states, self.program.tensors[i + 1, 0])
+                keep(result, states, self.program.tensors[i + 1 + (pool is not None), 0])
         return values[layers[-1].name]
-
-    def _pool_after(self, i: int) -> Any:
-        """The row of the max-pooling that alone reads layer i, and so may be done before requantisation, if any."""
-        layers = self.network.layers
-        readers = [layer for layer in layers if layers[i].name in layer.inputs]
-        if len(readers) == 1 and i + 1 < len(layers) and readers[0] is layers[i + 1] and isinstance(readers[0], MaxPool):
-            return self.program.layers[i + 1]
-        return None
 
     def _weighted(self, layer: Any, row: Any, x: Any, target: str, pool: Any, states: Any) -> Any:
         """Sums of a convolution or dense layer, pooled if `pool`, requantised."""
         n, m, k = len(x), int(row[M]), int(row[K])
         weights, bias, scale, bounds = self.constants[layer.name]
         if row[KIND] == DEPTHWISE:
-            return self._depthwise(layer, row, x, states)
+            return self._depthwise(layer, row, x, pool, states)
         if row[KH] == row[H] == row[OH] == 1 and row[KW] == row[W] == row[OW] == 1:
             left = x if x.dtype == weights.dtype else x.astype(weights.dtype)
         else:
@@ -117,7 +110,7 @@ class Forward:
         requantise(sums, bias, scale, bounds, pool, out)
         return out
 
-    def _depthwise(self, layer: Any, row: Any, x: Any, states: Any) -> Any:
+    def _depthwise(self, layer: Any, row: Any, x: Any, pool: Any, states: Any) -> Any:
         """Codes of a depthwise convolution, window column by window column."""
         weights, bias, scale, bounds = self.constants[layer.name]
         top, bottom, left, right = layer.pad
@@ -129,8 +122,9 @@ class Forward:
             sums += part * weights[i]
         if states is not None:
             keep(sums.reshape(len(x), -1), states, row[SUMS])
-        out = np.empty((len(x), sums[0].size), np.float32)
-        requantise(sums.reshape(-1, row[N]), bias, scale, bounds, unpooled(row), out)
+        pool = unpooled(row) if pool is None else pool
+        out = np.empty((len(x), int(pool[OH] * pool[OW] * pool[N])), np.float32)
+        requantise(sums.reshape(-1, row[N]), bias, scale, bounds, pool, out)
         return out
 
     def _other(self, layer: Any, row: Any, sources: list[Any]) -> Any:

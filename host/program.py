@@ -16,14 +16,15 @@ from hardpoint.network import Network
 __all__ = ["Program"]
 
 # Kinds of layers.
-GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE = range(6)
+GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE, FUSED = range(7)
 
 # Columns of the layer table. Offsets count words: IN, OUT, SUMS in an image's state; WEIGHTS (K, N) and TRANSPOSED
 # (N, K) in the weights; REQUANTISE in the requantisation table; AT_M and AT_K rows in the table of places. IN_ID, IN2_ID
-# and OUT_ID number tensors.
+# and OUT_ID number tensors. POOLED: the next layer is a max-pooling that alone reads this one; then that is FUSED into
+# this one, whose own codes are kept nowhere: requantisation never decreases, so it may as well come after pooling.
 (
-    KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, SIZE, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
-    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, COLUMNS,
+    KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
+    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, POOLED, COLUMNS,
 ) = range(36)  # fmt: skip
 
 # Columns of the table of tensors: their offset in the state, their size, codes per pixel, pixels of the tensors before.
@@ -44,7 +45,7 @@ class Program:
     """
 
     layers: NDArray[np.int64]
-    weights: NDArray[np.int32]
+    weights: NDArray[np.int8]
     requantise: NDArray[np.int64]
     pes: NDArray[np.int64]
     sizes: NDArray[np.int64]
@@ -56,7 +57,8 @@ class Program:
     def of(cls, network: Network, array: Array) -> Program:
         """The tables of `network` on `array`."""
         shapes, names = network.shapes, ["input", *(layer.name for layer in network.layers)]
-        sizes = [int(np.prod(shapes[name])) for name in names]
+        fused = {layer.name for i, layer in enumerate(network.layers) if _pooled(network, i)}
+        sizes = [0 if name in fused else int(np.prod(shapes[name])) for name in names]
         offsets = np.concatenate([[0], np.cumsum(sizes)])
         words = int(offsets[-1])
         rows, weights, requantise, places, at, channel, index = [], [], [], [], 0, 0, 0
@@ -65,11 +67,12 @@ class Program:
             row = np.zeros(COLUMNS, np.int64)
             sources = [names.index(name) for name in layer.inputs]
             row[[IN_ID, IN, IN2_ID, IN2]] = sources[0], offsets[sources[0]], sources[-1], offsets[sources[-1]]
-            row[[OUT_ID, OUT, SIZE, INDEX, SUMS]] = i + 1, offsets[i + 1], sizes[i + 1], -1, -1
+            row[[OUT_ID, OUT, INDEX, SUMS]] = i + 1, offsets[i + 1], -1, -1
             row[[LOW, HIGH]] = _bounds(network, layer)
             row[[KH, KW, SH, SW]] = 1
             kind, table = _geometry(row, layer, shapes[layer.inputs[0]], shapes[layer.name])
-            row[KIND] = kind
+            row[KIND] = FUSED if layer.inputs[0] in fused else kind
+            row[POOLED] = layer.name in fused
             if isinstance(layer, (Conv, Dense)):
                 gemm = network.gemm(index)
                 row[[M, K, N, INDEX, SUMS]] = gemm.m, gemm.k, gemm.n, index, words
@@ -87,12 +90,19 @@ class Program:
             requantise.append(table)
             channel += table.shape[1]
             rows.append(row)
-        flat = np.concatenate(weights).astype(np.int32) if weights else np.zeros(0, np.int32)
+        flat = np.concatenate(weights).astype(np.int8) if weights else np.zeros(0, np.int8)
         channels = np.array([shapes[name][-1] for name in names])
         pixels = np.cumsum(np.array(sizes) // channels) - np.array(sizes) // channels
         tensors = np.stack([offsets[:-1], np.array(sizes), channels, pixels], axis=1).astype(np.int64)
         limits = np.array([array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits], np.int64)
         return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, np.concatenate(places), tensors, words)
+
+
+def _pooled(network: Network, i: int) -> bool:
+    """Whether max-pooling alone reads layer i, and comes next."""
+    layer, after = network.layers[i], network.layers[i + 1 : i + 2]
+    readers = sum(layer.name in other.inputs for other in network.layers)
+    return isinstance(layer, (Conv, Dense)) and readers == 1 and bool(after) and isinstance(after[0], MaxPool) and after[0].input == layer.name
 
 
 def _bounds(network: Network, layer: Layer) -> tuple[int, int]:

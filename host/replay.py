@@ -10,8 +10,8 @@ import numpy as np
 
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.program import (
-    ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, OFFSET, OH, OUT,
-    OUT_ID, OW, PIXELS, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
+    ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, OFFSET, OH, OUT,
+    OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
 )  # fmt: skip
 from hardpoint.host.strikes import ACT, DRAINS, FOREVER, WGT, lone, struck_sum
 
@@ -39,8 +39,8 @@ class Work(NamedTuple):
     """Working memory of a replay.
 
     Changed pixels (all channels of a place) per tensor: `count`, `pixels` and where their old codes lie in the log
-    (`saved`). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work: `dirty`, `mark`, a row of
-    `codes`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
+    (`saved`). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work: `dirty`, `mark`,
+    windows at work: `windows`, `covered`; a row of `codes`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
     faults, and the mask tables of a PE (`scratch`).
     """
 
@@ -53,6 +53,8 @@ class Work(NamedTuple):
     used: Any
     dirty: Any
     mark: Any
+    windows: Any
+    covered: Any
     codes: Any
     which: Any
     delta: Any
@@ -78,7 +80,7 @@ class Work(NamedTuple):
         return cls(
             np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64),
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
-            words(places), np.zeros(places, np.uint8), words(row), words(row), words(row),
+            words(places), np.zeros(places, np.uint8), words(places), np.zeros(places, np.uint8), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
             np.empty(((flips + stuck * tiles) * max(rows, cols), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
         )  # fmt: skip
@@ -105,10 +107,10 @@ def replay(
         for i in range(len(layers)):
             layer = layers[i]
             if layer[KIND] > DEPTHWISE:
-                if layer[KIND] >= ADD:
-                    pointwise(tables, work, layer, state)
-                elif count[layer[IN_ID]]:
+                if layer[KIND] < ADD:
                     pool(tables, work, layer, state)
+                elif layer[KIND] < FUSED:
+                    pointwise(tables, work, layer, state)
                 continue
             begin = at
             while at < stop and faults[at]["layer"] == layer[INDEX]:
@@ -118,8 +120,11 @@ def replay(
                 dirty, disagreed = strike(tables, work, layer, state, faults, begin, at, stuck, image, dirty)
                 if disagreed:
                     voted[unit] = 1
-            for j in range(dirty):
-                settle(tables, work, layer, state, work.dirty[j])
+            if layer[POOLED]:
+                settle_pooled(tables, work, layer, layers[i + 1], state, dirty)
+            else:
+                for j in range(dirty):
+                    settle(tables, work, layer, state, work.dirty[j])
         for j in range(out_size):
             outputs[unit, j] = state[out_at + j]
         source = place(0)
@@ -254,23 +259,57 @@ def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
             record(tables, work, layer, state, pixel)
 
 
+@inlined
+def cover(work: Any, layer: Any, pixel: int, windows: int) -> int:
+    """List the windows of a pooling that hold `pixel`, each once; returns how many are listed."""
+    h = pixel // layer[W]
+    w = pixel - h * layer[W] + layer[LEFT]
+    h += layer[TOP]
+    for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
+        for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
+            window = oh * layer[OW] + ow
+            if work.covered[window] == 0:
+                work.covered[window] = 1
+                work.windows[windows] = window
+                windows += 1
+    return windows
+
+
+@inlined
+def settle_pooled(tables: Any, work: Any, layer: Any, after: Any, state: Any, dirty: int) -> None:
+    """Requantise the windows of pooling `after` that hold one of the `dirty` output pixels."""
+    bits, table, codes, windows, n = tables.sizes[2], tables.requantise, work.codes, 0, place(layer[N])
+    channel, low, high = place(layer[REQUANTISE]), layer[LOW], layer[HIGH]
+    for j in range(dirty):
+        work.mark[work.dirty[j]] = 0
+        windows = cover(work, after, int(work.dirty[j]), windows)
+    for i in range(windows):
+        window = int(work.windows[i])
+        work.covered[window] = 0
+        oh = window // after[OW]
+        top, left = oh * after[SH] - after[TOP], (window - oh * after[OW]) * after[SW] - after[LEFT]
+        for j in range(n):
+            codes[j] = -(1 << 31)
+        for h in range(max(0, top), min(after[H], top + after[KH])):
+            for w in range(max(0, left), min(after[W], left + after[KW])):
+                sums = place(layer[SUMS] + (h * after[W] + w) * layer[N])
+                for j in range(n):
+                    codes[j] = max(codes[j], wrapped(int(state[sums + j]) + table[place(0), channel + j], bits))
+        for j in range(n):
+            codes[j] = requantised(int(codes[j]), table, channel + j, low, high)
+        record(tables, work, after, state, window)
+
+
 @compiled
 def pool(tables: Any, work: Any, layer: Any, state: Any) -> None:
     """Recompute the windows that hold changed pixels."""
     tensor, c, n, windows = layer[IN_ID], layer[C], place(layer[C]), 0
     for entry in range(tables.tensors[tensor, PIXELS], tables.tensors[tensor, PIXELS] + work.count[tensor]):
-        pixel = int(work.pixels[entry])
-        h, w = pixel // layer[W] + layer[TOP], pixel % layer[W] + layer[LEFT]
-        for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
-            for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
-                if work.mark[oh * layer[OW] + ow] == 0:
-                    work.mark[oh * layer[OW] + ow] = 1
-                    work.dirty[windows] = oh * layer[OW] + ow
-                    windows += 1
+        windows = cover(work, layer, int(work.pixels[entry]), windows)
     codes, average = work.codes, layer[KIND] == AVGPOOL
     for i in range(windows):
-        window = int(work.dirty[i])
-        work.mark[window] = 0
+        window = int(work.windows[i])
+        work.covered[window] = 0
         top, left = window // layer[OW] * layer[SH] - layer[TOP], window % layer[OW] * layer[SW] - layer[LEFT]
         for j in range(n):
             codes[j] = 0 if average else -(1 << 30)
