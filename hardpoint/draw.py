@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -62,15 +63,15 @@ def draw(
     chosen = [(stream, rate) for stream, rate in zip(plan.pools, rates, strict=True) if rate > 0]
     pools = [stream for stream, _ in chosen]
     parts = []
-    for stream, (image, index) in zip(pools, gaps(pools, [rate for _, rate in chosen], numbers, seed, trial), strict=True):
+    for stream, (image, index) in zip(
+        pools, gaps(pools, [rate for _, rate in chosen], numbers, seed, trial), strict=True
+    ):
         part = decode(stream, index, array)
         part["image"] = image
         parts.append(part)
     faults = np.concatenate(parts) if parts else np.zeros(0, FAULT)
     faults = faults[live(faults, array, list(plan.tilings))]
-    order = np.lexsort(
-        [faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")]
-    )
+    order = np.lexsort([faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")])
     return plan.listed(faults[order], numbers, seed, trial, convention_of(ber, weights))
 
 
@@ -88,7 +89,9 @@ def draw_count(
     numbers, _ = plan.arguments(images, 0.0, seed, trial, weights)
     most = plan.live_bits(weights)
     if not 0 <= count <= most // 2:
-        raise InputError(f"strikes per inference must be 0 to {most // 2}, half its live site bits x steps, not {count}")
+        raise InputError(
+            f"strikes per inference must be 0 to {most // 2}, half its live site bits x steps, not {count}"
+        )
     kept = np.zeros(0, FAULT)
     attempt, missing = 0, numbers if count else numbers[:0]
     while len(missing):
@@ -189,7 +192,11 @@ class Plan:
         return np.array(sizes, np.float64)
 
     def at(
-        self, u: NDArray[np.float64], weights: Mapping[str, float] | None, layer: int | None = None, site: str | None = None
+        self,
+        u: NDArray[np.float64],
+        weights: Mapping[str, float] | None,
+        layer: int | None = None,
+        site: str | None = None,
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """Records at shares `u` of the canonical population, and which of them are live."""
         shares = self.shares(weights, layer, site)
@@ -204,7 +211,9 @@ class Plan:
             found[here] = decode(stream, index, self.array)
         return found, live(found, self.array, list(self.tilings))
 
-    def live_bits(self, weights: Mapping[str, float] | None = None, layer: int | None = None, site: str | None = None) -> int:
+    def live_bits(
+        self, weights: Mapping[str, float] | None = None, layer: int | None = None, site: str | None = None
+    ) -> int:
         """Live site bits x steps per image, of site classes with a weight above 0, in `layer` and `site`."""
         table = check_weights(weights)
         if site is not None and site not in SITES:
@@ -253,7 +262,7 @@ def gaps(
     pools_hit, images_hit, index = (np.concatenate([hit[i] for hit in hits]) for i in range(3))
     order = np.lexsort((index, images_hit, pools_hit))
     cut = np.searchsorted(pools_hit[order], np.arange(len(pools) + 1))
-    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in zip(cut[:-1], cut[1:], strict=True)]
+    return [(images_hit[order[a:b]], index[order[a:b]]) for a, b in pairwise(cut)]
 
 
 def gap_scale(p: float) -> float:

@@ -85,6 +85,7 @@ def prove(theorem: Theorem, timeout_s: float = 600.0, sources: Mapping[str, str]
     """
     started = time.monotonic()
     sources = dict(verilog.sources() if sources is None else sources)
+    verdict: bool | None
     if theorem.claim == "held":
         verdict = _held(theorem, sources, timeout_s)
     else:

@@ -174,12 +174,14 @@ class Netlist:
 def _arcs(cell: Cell) -> Iterator[tuple[Bit, list[tuple[Bit, str]]]]:
     """Every output net of a combinational cell with the (net, port) pairs that it depends on."""
     if not cell.type.startswith("CARRY"):
-        sources = [(bit, port) for port, bits in cell.inputs.items() for bit in bits if isinstance(bit, int)]
+        sources: list[tuple[Bit, str]] = [
+            (bit, port) for port, bits in cell.inputs.items() for bit in bits if isinstance(bit, int)
+        ]
         for bits in cell.outputs.values():
             for bit in bits:
                 yield bit, sources
         return
-    start = [
+    start: list[tuple[Bit, str]] = [
         (bit, port) for port in ("CI", "CYINIT", "CI_TOP") for bit in cell.inputs.get(port, ()) if isinstance(bit, int)
     ]
     s, di = cell.inputs["S"], cell.inputs["DI"]
