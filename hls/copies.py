@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from hardpoint.hls.netlist import Bit, Cell, Netlist
 
-__all__ = ["Copies", "copies"]
+__all__ = ["Copies", "copies", "naive"]
 
-_ALL_COPIES = re.compile(r"(.*?)high\.(hi|copies\[[012]\]\.copy\.(all|voter\.lanes))")
-"""Names of the wire that holds hi_0, hi_1 and hi_2 of a PE; optimisation leaves one of them or more."""
+_TOGETHER = re.compile(r"(.*?)high\.(hi|copies\[[012]\]\.(\w+\.)?copy\.(all|voter\.lanes))")
+_ALONE = re.compile(r"(.*?)high\.copies\[[012]\]\.(\w+\.)?copy\.(hi|voter\.[pqr])")
+"""Names of the wires that hold hi_0, hi_1 and hi_2 of a PE, or one of them; optimisation leaves some."""
+
+
+def naive(sources: Mapping[str, str]) -> dict[str, str]:
+    """The core's Verilog with its redundancy as one writes it first: `keep` on the registers, no hierarchy kept."""
+    kept = re.compile(r"\(\* keep_hierarchy[^*]*\*\)\n")
+    register = re.compile(r"(output )?reg (\[[^\]]*\] )?hi\b")
+    return {name: register.sub(r"(* keep *) \g<0>", kept.sub("", text)) for name, text in sources.items()}
 
 
 @dataclass(frozen=True)
@@ -32,15 +41,16 @@ class Copies:
         return self.bits == self.sums == self.voters == self.expected
 
 
-def copies(netlist: Netlist, columns: int) -> Copies:
-    """Count the copies of the guarded columns (W - B = `columns`) of every PE in `netlist`.
+def copies(netlist: Netlist, columns: int, pes: int = 1) -> Copies:
+    """Count the copies of the guarded columns (W - B = `columns`) of `pes` guarded PEs in `netlist`.
 
     A column's voters are counted by the copies that hold a LUT which reads the column of all three accumulators.
     """
     found: dict[str, tuple[Bit, ...]] = {}
-    for name, bits in netlist.names.items():
-        if (match := _ALL_COPIES.fullmatch(name)) and len(bits) == 3 * columns:
-            found[match.group(1)] = tuple(bits)
+    for pattern, copied in ((_ALONE, 3), (_TOGETHER, 1)):
+        for name, wire in netlist.names.items():
+            if (match := pattern.fullmatch(name)) and len(wire) * copied == 3 * columns:
+                found[match.group(1)] = tuple(wire) * copied  # where one is left of three, they have merged
     readers = defaultdict(list)
     for cell in netlist.cells:
         if cell.type.startswith("LUT"):
@@ -54,7 +64,7 @@ def copies(netlist: Netlist, columns: int) -> Copies:
             registers += len(flops)
             sums += len({flop.inputs["D"][0] for flop in flops.values()})
             voters += _voters(lanes, readers[lanes[0]])
-    return Copies(registers, sums, voters, 3 * columns * len(found))
+    return Copies(registers, sums, voters, 3 * columns * pes)
 
 
 def _voters(lanes: tuple[Bit, ...], readers: list[Cell]) -> int:

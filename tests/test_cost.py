@@ -37,7 +37,11 @@ def test_the_table_says_what_synthesis_says(guard, tmp_path, monkeypatch):
 
 
 def test_an_answer_from_the_table_takes_less_than_50_ms():
-    arrays = [Array(8, 8), Array.columns_hardened(16, 16, Guard(12, drain=True), 5), Array(8, 8, (Guard(0, True, True),))]
+    arrays = [
+        Array(8, 8),
+        Array.columns_hardened(16, 16, Guard(12, drain=True), 5),
+        Array(8, 8, (Guard(0, True, True),)),
+    ]
     price.cache_clear()
     for array in arrays:
         array_cost(array)  # once, to load the table
@@ -160,7 +164,13 @@ def test_every_board_holds_something():
 
 
 def test_buffers_by_the_rules():
-    assert [bram18(words, bits) for words, bits in ((16384, 1), (16385, 1), (512, 37), (2048, 9), (1, 1))] == [1, 2, 2, 1, 1]
+    assert [bram18(words, bits) for words, bits in ((16384, 1), (16385, 1), (512, 37), (2048, 9), (1, 1))] == [
+        1,
+        2,
+        2,
+        1,
+        1,
+    ]
     for bits in (8, 24, 64):  # a code of k + 1 bits: 2^k >= bits + k + 1
         k = ecc_bits(bits) - 1
         assert 2**k >= bits + k + 1 > 2 ** (k - 1) + 1
