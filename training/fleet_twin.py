@@ -61,17 +61,22 @@ class Twin:
             self._biases.append(tf.Variable(layer.bias * bias, dtype=tf.float32))
             self._masks.append(tf.Variable(np.ones(layer.weight.shape), dtype=tf.float32, trainable=False))
         self._trained = [*self._weights, *self._biases]
-        slots = [[tf.Variable(tf.zeros_like(v), trainable=False) for v in self._trained] for _ in range(3)]
-        self._first, self._second, self._mean = slots
+        self._mean = [tf.Variable(v, trainable=False) for v in self._trained]
+        self._first, self._second = (
+            [tf.Variable(tf.zeros_like(v), trainable=False) for v in self._trained] for _ in range(2)
+        )
         self._step = tf.Variable(0.0, trainable=False)
         self._requantise = _requantiser(tf)
         self._compiled = tf.function(self._train, jit_compile=False, reduce_retracing=True)
         self._forward = tf.function(lambda x: self._logits(x, self._mean), reduce_retracing=True)
 
-    def load(self, masks: Sequence[NDArray[np.bool_]]) -> None:
-        """Start again from the template's weights, with those outside `masks` (one per array layer) held at zero."""
+    def load(self, masks: Sequence[NDArray[np.bool_]], start: Network | None = None) -> None:
+        """Start again from the weights of `start` (the template's, if none), those outside `masks` held at zero.
+
+        `masks` has one array per array layer, true where a weight may be used.
+        """
         tf = self._tf
-        for i, (layer, mask) in enumerate(zip(self.template.gemms, masks, strict=True)):
+        for i, (layer, mask) in enumerate(zip((start or self.template).gemms, masks, strict=True)):
             weight, bias = self._scales[i]
             self._masks[i].assign(mask.astype(np.float32))
             self._weights[i].assign((layer.weight * mask * weight).astype(np.float32))
