@@ -20,6 +20,7 @@ def late(array: Array, col: int | None = None) -> int:
 def cycles(array: Array, tiles: int, k: int) -> int:
     """Cycles from the first beat to the last row of sums, both included, of `tiles` tiles of `k` steps.
 
+    >>> from hardpoint.array import Array, Guard
     >>> cycles(Array(8, 8), 64, 64), cycles(Array(8, 8, (Guard(14),)), 64, 64)
     (4122, 4123)
     """
@@ -40,6 +41,7 @@ def acting_cycle(
 ) -> int | None:
     """The cycle in which a strike of (`tile`, `step`) acts on a bit of PE (`row`, `col`), None where nothing happens then.
 
+    >>> from hardpoint.array import Array, Guard
     >>> acting_cycle(Array(8, 8, (Guard(14),)), 9, 2, 3, 1, 2, "acc", 0, 20)
     27
     """

@@ -29,6 +29,7 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
 
     `events` adds the counting of votes that disagree; injection builds (`array.taps`) have it unless told otherwise.
 
+    >>> from hardpoint.array import Guard
     >>> table = parameters(Array(2, 2, (Guard(), Guard(14, drain=True)), (1, 0), taps=False))
     >>> table["CLASS"], table["B0"], table["B1"], table["DRAIN"]
     ("8'h11", '24', '14', "3'h2")

@@ -2,7 +2,7 @@
 #ifndef HARDPOINT_ARRAY_H
 #define HARDPOINT_ARRAY_H
 
-#include "reduced.h"
+#include "pe.h"
 
 namespace hardpoint {
 

@@ -22,15 +22,6 @@ struct Columns {
     static constexpr int column(int) { return B; }
 };
 
-// Reduced-precision redundancy: the full accumulator, and two copies of its columns >= B without carry. MOST is the
-// largest carry that they may lack.
-template <int B, int MOST>
-struct Reduced {
-    static_assert(B >= 0 && MOST >= 0, "a guard column and a carry are 0 or more");
-    static constexpr int COPIES = 3, CARRY_BITS = 0, OPERAND_LANES = 1, DRAIN_LANES = 1;
-    static constexpr int column(int) { return B; }
-};
-
 }  // namespace guard
 }  // namespace hardpoint
 
