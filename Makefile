@@ -7,6 +7,7 @@ PACKAGES := hardpoint training hls host optimizer
 # The Python of a board's image, if it is here and runs.
 PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && echo $$p)
 PYNQ_VERSIONS := 3.1.2 4.0.0
+NUMPY ?= 1.26.4
 
 .PHONY: setup demo test check-all bench bench-training lint types clean check-reports test-pynq test-board
 
@@ -51,7 +52,7 @@ else
 	test -x .board-venv/bin/python || $(PYTHON310) -m venv .board-venv
 	@mkdir -p build/board
 	$(RUN) -m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir build/board .
-	$(RUN) tests/run_on_board.py .board-venv build/board
+	$(RUN) tests/run_on_board.py .board-venv build/board $(NUMPY)
 endif
 
 lint: types

@@ -62,7 +62,8 @@ def examine() -> list[Finding]:
     findings.append(Finding("board", board, "running bitstreams"))
     if board:
         findings.append(Finding("root", "yes" if os.geteuid() == 0 else "", "loading overlays on a board"))
-        findings.append(Finding("XRT", "/opt/xilinx/xrt" if os.path.isdir("/opt/xilinx/xrt") else "", "buffers on a board"))
+        xrt = shutil.which("xclbinutil") or ""  # on PATH after `source /etc/profile.d/xrt_setup.sh`
+        findings.append(Finding("XRT", xrt, "loading overlays on a board, and its buffers"))
     return findings
 
 

@@ -1,6 +1,6 @@
 """Install the wheel as a board does, on Python 3.10 with NumPy 1.26, and run the tests that need nothing more.
 
-    python tests/run_on_board.py VENV WHEELS
+    python tests/run_on_board.py VENV WHEELS NUMPY
 
 VENV is an empty virtual environment, WHEELS a folder with the wheel. Which tests run follows from what they import:
 all that take only hardpoint, hardpoint.host, NumPy and the test tools.
@@ -29,7 +29,7 @@ while todo:
 print("pip install hardpoint brings", ", ".join(f"{name} {m.version(name)}" for name in sorted(seen - {"hardpoint"})))
 heavy = [n for n in ("numba", "tensorflow", "hls4ml", "skopt", "scipy", "sklearn", "pydantic", "dask") if importlib.util.find_spec(n)]
 assert not heavy, heavy
-assert sys.version_info[:2] == (3, 10) and m.version("numpy").startswith("1.26."), (sys.version, m.version("numpy"))
+assert sys.version_info[:2] == (3, 10) and m.version("numpy") == sys.argv[1], (sys.version, m.version("numpy"))
 """
 
 
@@ -60,14 +60,17 @@ def runs_on_board(path: Path) -> bool:
 
 
 def main() -> None:
-    venv, wheels = (Path(argument).resolve() for argument in sys.argv[1:3])
+    venv, wheels, numpy = *(Path(argument).resolve() for argument in sys.argv[1:3]), sys.argv[3]
     python = str(venv / "bin" / "python")
     wheel = max(wheels.glob("hardpoint-*.whl"), key=lambda path: path.stat().st_mtime)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--constraint"]
-    pip += [str(ROOT / "requirements-pynq.txt")]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pins = [line for line in (ROOT / "requirements-pynq.txt").read_text().splitlines() if not line.startswith("numpy==")]
+    constraints = wheels / "constraints.txt"
+    constraints.write_text("\n".join([*pins, f"numpy=={numpy}"]))
     subprocess.run([*pip, "--force-reinstall", "--no-deps", str(wheel)], check=True, timeout=300)
-    subprocess.run([*pip, str(wheel)], check=True, timeout=600)
-    subprocess.run([python, "-c", BROUGHT], check=True, cwd=wheels, timeout=60)
+    pip += ["--constraint", str(constraints)]
+    subprocess.run([*pip, str(wheel), f"numpy=={numpy}"], check=True, timeout=600)
+    subprocess.run([python, "-c", BROUGHT, numpy], check=True, cwd=wheels, timeout=60)
     subprocess.run([*pip, *sorted(TOOLS)], check=True, timeout=600)
     tests = [str(path) for path in sorted(TESTS.glob("test_*.py")) if runs_on_board(path)]
     print(f"{len(tests)} test files need nothing more: {', '.join(Path(test).stem for test in tests)}")

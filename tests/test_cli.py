@@ -26,6 +26,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.pc
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
