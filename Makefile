@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-training lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-training lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -68,8 +68,14 @@ types: $(STAMP)
 bench-training: $(STAMP)
 	$(RUN) benchmarks/training.py $(foreach d,$(or $(DATA),digits),--data $(d))
 
-bench: $(STAMP)
-	$(RUN) benchmarks/emulation.py
+bench: bench-core bench-answers bench-training
+
+bench-core: $(STAMP)
+	$(RUN) benchmarks/core.py
+
+# How long a report takes to read, and a cost to be answered from the shipped table.
+bench-answers: $(STAMP)
+	$(RUN) benchmarks/answers.py $(or $(DIR),../shared/real)
 
 check-reports: $(STAMP)
 	@$(RUN) -m hardpoint.hls.check_reports $(or $(DIR),../shared/real); reports=$$?; \

