@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-answers bench-core bench-training lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-training formal lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -69,6 +69,10 @@ bench-training: $(STAMP)
 	$(RUN) benchmarks/training.py $(foreach d,$(or $(DATA),digits),--data $(d))
 
 bench: bench-core bench-answers bench-training
+
+# Prints each theorem about the processing element: proved or refuted, with its time.
+formal: $(STAMP)
+	$(RUN) -m hardpoint.hls.formal
 
 bench-core: $(STAMP)
 	$(RUN) benchmarks/core.py
