@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hardpoint.errors import InputError
 from hardpoint.files import write_json
 from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Evaluator
-from hardpoint.optimizer.flow import engine_on, load_data
+from hardpoint.optimizer.flow import Task, engine_on, load_data
 from hardpoint.optimizer.problem import accuracy_of, array_cost, pose, search
 from hardpoint.optimizer.report import Rate, Story, rate_of, write
 from hardpoint.optimizer.study import Study
@@ -29,8 +29,6 @@ EVALUATIONS = 24
 GATE_IMAGES = 64
 GATE_LISTS = 50
 FINAL_LISTS = 20
-
-Task = Callable[[str, int], Callable[[int], None]]
 
 
 def run(out: Path, seed: int, task: Task) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from hardpoint.errors import InputError
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Candidate, Evaluator, accuracy_under, operating_ber
-from hardpoint.optimizer.flow import engine_on
+from hardpoint.optimizer.flow import Task, engine_on
 from hardpoint.optimizer.search import Search
 from hardpoint.optimizer.space import Point, Space
 from hardpoint.optimizer.study import Study
@@ -38,9 +38,6 @@ UNPROTECTED = Settings()
 FULL_TMR = Settings(column=0, hardened=8, operand=True, drain=True)
 SLOWDOWN = 1.1  # a design may take at most this many times the 8x8 array's steps
 LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
-
-Task = Callable[[str, int], Callable[[int], None]]
-"""task(label, total) gives a function to call with the number of finished pieces."""
 
 
 def settings_of(point: Point) -> Settings:
