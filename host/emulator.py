@@ -82,6 +82,27 @@ class Emulator:
             )
         return self.network.ordered(outputs.astype(np.int64)), voted.astype(bool)
 
+    def observe_each(self, x: Any, flips: NDArray[Any]) -> tuple[Codes, NDArray[np.bool_]]:
+        """Trials of one flip each, records of dtype FAULT: outputs of image `flips["image"][i]` of `x` while flip i alone
+        strikes it, (trials, outputs), and whether a vote disagreed, (trials,).
+        """
+        x = self.network.check_input(x)
+        self._check(FaultList(flips, len(x), self.array.digest, self.network.digest), len(x))
+        if (flips["effect"] != 0).any():
+            raise InputError("trials of one fault each are flips; stuck bits are played by run")
+        outputs = np.empty((len(flips), int(self.program.tensors[-1, 1])), np.int32)
+        voted = np.zeros(len(flips), np.uint8)
+        order = np.argsort(flips["image"], kind="stable")
+        records = flips[order]
+        self._reserve(1, 0)
+        for start, states in self._golden(x):
+            a, b = np.searchsorted(records["image"], (start, start + len(states)))
+            part, rows = records[a:b], records["image"][a:b].astype(np.int64) - start
+            self._replay(states, part, np.arange(len(part) + 1), rows, len(part), start, outputs[a:b], voted[a:b])
+        back = np.empty(len(flips), np.int64)
+        back[order] = np.arange(len(flips))
+        return self.network.ordered(outputs[back].astype(np.int64)), voted[back].astype(bool)
+
     def clean(self, x: Any) -> Codes:
         """Output codes without faults."""
         return self._forward.clean(self.network.check_input(x))
