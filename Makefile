@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-answers bench-core bench-training formal lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-training formal lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -68,7 +68,7 @@ types: $(STAMP)
 bench-training: $(STAMP)
 	$(RUN) benchmarks/training.py $(foreach d,$(or $(DATA),digits),--data $(d))
 
-bench: bench-core bench-answers bench-training
+bench: bench-core bench-answers bench-emulation bench-training
 
 # Prints each theorem about the processing element: proved or refuted, with its time.
 formal: $(STAMP)
@@ -76,6 +76,10 @@ formal: $(STAMP)
 
 bench-core: $(STAMP)
 	$(RUN) benchmarks/core.py
+
+# Rates of emulation, clean and under faults, beside TensorFlow's: build/bench/emulation.json.
+bench-emulation: $(STAMP)
+	$(RUN) benchmarks/emulation.py
 
 # How long a report takes to read, and a cost to be answered from the shipped table.
 bench-answers: $(STAMP)

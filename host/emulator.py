@@ -9,11 +9,12 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FaultList
+from hardpoint.faults import FaultList, describe, live
 from hardpoint.host.forward import Forward
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
 from hardpoint.layers import Codes, Conv
+from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
 __all__ = ["Emulator"]
@@ -87,13 +88,17 @@ class Emulator:
         strikes it, (trials, outputs), and whether a vote disagreed, (trials,).
         """
         x = self.network.check_input(x)
-        self._check(FaultList(flips, len(x), self.array.digest, self.network.digest), len(x))
-        if (flips["effect"] != 0).any():
-            raise InputError("trials of one fault each are flips; stuck bits are played by run")
+        if (flips["effect"] != 0).any() or (len(flips) and int(flips["image"].max()) >= len(x)):
+            raise InputError(f"trials of one fault each are flips in images 0 to {len(x) - 1}")
         outputs = np.empty((len(flips), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(flips), np.uint8)
         order = np.argsort(flips["image"], kind="stable")
         records = flips[order]
+        tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
+        dead = np.flatnonzero(~live(flips, self.array, tilings))
+        if len(dead):
+            raise InputError(f"fault {dead[0]} strikes no live bit: {describe(flips[dead[0]])}")
+        self._check_layers(flips)
         self._reserve(1, 0)
         for start, states in self._golden(x):
             a, b = np.searchsorted(records["image"], (start, start + len(states)))
@@ -111,8 +116,11 @@ class Emulator:
         if faults.images < images:
             raise InputError(f"the fault list is for {faults.images} images, not for {images}")
         faults.check(self.array, self.network)
+        self._check_layers(faults.faults)
+
+    def _check_layers(self, faults: NDArray[Any]) -> None:
         for index, layer in enumerate(self.network.gemms):
-            if isinstance(layer, Conv) and layer.depthwise and bool((faults.faults["layer"] == index).any()):
+            if isinstance(layer, Conv) and layer.depthwise and bool((faults["layer"] == index).any()):
                 raise InputError(f"layer {layer.name} is depthwise: its mapping on the array, and so its faults, are not defined")
 
     def _golden(self, x: Codes) -> Any:
