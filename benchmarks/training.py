@@ -1,8 +1,10 @@
 """Accuracies, the price of the quantisation constraint, and how good rankings are: build/bench/training.json.
 
-    python benchmarks/training.py --data mnist=../shared/real/datasets/mnist --data fashion=../shared/real/datasets/fashion_mnist
+    python benchmarks/training.py --data digits --data mnist=../shared/real/datasets/mnist \
+        --data fashion=../shared/real/datasets/fashion_mnist
 
-Every part is written as soon as it is known; trained models are kept beside the results and not trained again.
+Every figure is written as soon as it is known. Trained models are kept in build/bench/cache under a digest of their
+settings and of the data, so a benchmark that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,108 +13,212 @@ import argparse
 import json
 import sys
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from curves import plot_curves
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
-from hardpoint.files import atomic_path, write_json
+from hardpoint.files import atomic_path, digest, load_json, write_json
 from hardpoint.hls.cost import array_cost
 from hardpoint.hls.frontend import conversion, gate1, load_model
-from hardpoint.statistics import bootstrap
 from hardpoint.training.architecture import Widths
 from hardpoint.training.data import DataSet, load
-from hardpoint.training.injection import Injections, inject
+from hardpoint.training.injection import inject
+from hardpoint.training.judge import coverage, rank_correlation
 from hardpoint.training.models import architecture
-from hardpoint.training.ranking import METHODS, rank
+from hardpoint.training.ranking import MEASURED, METHODS, rank
 from hardpoint.training.train import Recipe, record, train, train_floats
 
-MODEL = {"digits": "digits-cnn", "mnist": "bench", "fashion": "bench", "cifar10": "resnet8"}
+MODEL = {"digits": "digits-cnn", "mnist": "bench", "fashion": "bench", "cifar10": "resnet8", "kws": "ds-cnn"}
 RECIPE = {
     "digits": Recipe(),
-    "mnist": Recipe(6, 3, 64),
-    "fashion": Recipe(10, 4, 64),
+    "mnist": Recipe(6, 3, 128, 2e-3, 1e-3),
+    "fashion": Recipe(10, 4, 128, 2e-3, 1e-3),
     "cifar10": Recipe(26, 5, 64, 2e-3, 5e-4, augment=True),
+    "kws": Recipe(30, 8, 64),
 }
 SHARES = (0.05, 0.10, 0.20, 0.30)
 SIGNIFICANCE = 4  # unguarded columns may move an output by less than 2**4 codes of 2**8
+AFFORDABLE = 0.005  # clean accuracy that the quantisation constraint may cost
 PARTS = ("accuracy", "curve", "ranking", "robust")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="digits needs none")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--bits", type=int, nargs="+", default=[8, 4])
+    parser.add_argument("--scales", type=int, nargs="+", default=[0, 9, 10, 11, 12, 13])
+    parser.add_argument("--trials", type=int, default=200_000)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    options = parser.parse_args()
+    sets = [load(name, path or None) for name, _, path in (text.partition("=") for text in options.data or ["digits"])]
+    results = Results(options.out)
+    if "accuracy" in options.parts:
+        for seed in range(options.seeds):
+            for bits in options.bits:
+                for data in sets:
+                    results.note("accuracy", data.name, accuracies(options.out, data, options.bits, (seed, bits)))
+    if "curve" in options.parts:
+        for data in sets:
+            for rows in curve(options.out, data, options.scales, options.seeds):
+                results.note("qscale_curve", data.name, rows)
+                plot_curves(results.table["qscale_curve"], options.out / "qscale_curve.svg")
+    if "ranking" in options.parts:
+        for data in sets:
+            results.note("ranking", data.name, rankings(options.out, data, options.trials))
+            results.whole("ranking_default", chosen(results.table["ranking"]))
+    if "robust" in options.parts:
+        for data in sets:
+            for robust in robustness(options.out, data, [0.0, 1e-5], min(options.seeds, 2), options.trials):
+                results.note("robust", data.name, robust)
+
+
+class Results:
+    """The file of results, rewritten whenever a figure becomes known; other parts' and data sets' figures stay."""
+
+    def __init__(self, out: Path) -> None:
+        self.file = out / "training.json"
+        self.table: dict[str, Any] = load_json(self.file, "file of results") if self.file.is_file() else {}
+
+    def note(self, part: str, data: str, value: Any) -> None:
+        self.whole(part, {**self.table.get(part, {}), data: value})
+
+    def whole(self, part: str, value: Any) -> None:
+        self.table[part] = value
+        write_json(self.file, self.table)
+
+
+# trained models ---------------------------------------------------------------------------------------------------------
 
 
 def trained(
     out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0
 ) -> tuple[Any, dict[str, Any]]:
-    """A model and its record, trained now or before; its seconds leave out the float model's, which a seed shares."""
-    path = out / f"{data.name}-{bits}bit-q{q_scale}-seed{seed}{f'-ber{ber:g}' if ber else ''}.h5"
+    """A model and its record, trained now or before."""
+    recipe = replace(RECIPE[data.name], ber=ber)
+    path = cached(out, data, recipe, bits=bits, q_scale=q_scale, seed=seed)
     if not record(path):
-        recipe = RECIPE[data.name]
-        if ber:
-            recipe = Recipe(
-                recipe.float_epochs, recipe.epochs, recipe.batch, recipe.rate, recipe.quantised_rate, ber=ber
-            )
         made = architecture(MODEL[data.name], data.shape, data.classes)
-        began, floats = time.monotonic(), out / f"{data.name}-floats-seed{seed}.h5"
-        if not floats.is_file():
-            with atomic_path(floats) as part:
-                train_floats(made, data, seed=seed, recipe=recipe).save(part, save_format="h5")
-            say(f"{floats.name}: {time.monotonic() - began:.0f} s")
-        start = load_model(floats)
+        start = floats(out, data, seed)
         result = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=recipe, start=start)
         result.save(path)
-        say(f"{path.name}: test accuracy {result.test_accuracy:.4f} in {result.seconds:.0f} s")
+        say(
+            f"{data.name} {bits} bit, q_scale {q_scale}, seed {seed}: test accuracy {result.test_accuracy:.4f}, "
+            f"float {result.float_accuracy:.4f}; {result.seconds:.0f} s, {result.cpu_seconds:.0f} s of CPU"
+        )
     return load_model(path), record(path)
 
 
-def accuracies(out: Path, data: DataSet, widths: list[int], seeds: int) -> dict[str, Any]:
-    """Test accuracy per width over seeds, each with gate 1 on the whole test set."""
+def floats(out: Path, data: DataSet, seed: int) -> Any:
+    """The float model of a seed, from which all its quantised models start."""
+    recipe = replace(RECIPE[data.name], epochs=0)
+    path = cached(out, data, recipe, seed=seed)
+    if not path.is_file():
+        began, cpu = time.monotonic(), time.process_time()
+        model = train_floats(architecture(MODEL[data.name], data.shape, data.classes), data, seed=seed, recipe=recipe)
+        with atomic_path(path) as part:
+            model.save(part, save_format="h5")
+        took = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
+        write_json(path.with_suffix(".json"), took)
+        say(f"{data.name} in floats, seed {seed}: {took['seconds']:.0f} s, {took['cpu_seconds']:.0f} s of CPU")
+    return load_model(path)
+
+
+def cached(out: Path, data: DataSet, recipe: Recipe, **settings: int) -> Path:
+    """Where a model of these settings is kept."""
+    folder = out / "cache"
+    folder.mkdir(parents=True, exist_ok=True)
+    asked = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
+    return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), data.train.x, data.train.y)}.h5"
+
+
+# the four parts ---------------------------------------------------------------------------------------------------------
+
+
+def accuracies(out: Path, data: DataSet, widths: list[int], until: tuple[int, int]) -> dict[str, Any]:
+    """Test accuracy per width over the seeds up to (seed, bits), each with gate 1 on the whole test set."""
     result = {}
     for bits in widths:
-        runs = []
-        for seed in range(seeds):
-            model, about = trained(out, data, bits, 0, seed)
-            network = conversion(model, data.format).network
-            equal = gate1(model, network, data.test.x, say)
-            runs.append({"seed": seed, **about["accuracy"], "seconds": about["seconds"], "gate1_equal": equal})
-        test = [run["test"] for run in runs]
-        result[str(bits)] = {
-            "mean": float(np.mean(test)),
-            "low": min(test),
-            "high": max(test),
-            "runs": runs,
-            "note": data.note,
-        }
+        seeds = until[0] + (widths.index(bits) <= widths.index(until[1]))
+        runs = [accuracy_run(out, data, bits, seed) for seed in range(seeds)]
+        if runs:
+            result[str(bits)] = {**spread([run["test"] for run in runs]), "runs": runs, "note": data.note}
     return result
 
 
-def curve(out: Path, data: DataSet, scales: list[int], seeds: int) -> list[dict[str, Any]]:
-    """Clean accuracy and the cost of one guarded PE at each quantisation constraint; the first row has none.
+def accuracy_run(out: Path, data: DataSet, bits: int, seed: int) -> dict[str, Any]:
+    """One run's accuracies, times (its float model's included), and how many outputs equal the network's."""
+    model, about = trained(out, data, bits, 0, seed)
+    recipe = RECIPE[data.name]
+    beside = cached(out, data, recipe, bits=bits, q_scale=0, seed=seed).with_suffix(".gate1.json")
+    if not beside.is_file():
+        network = conversion(model, data.format).network
+        write_json(beside, {"equal": gate1(model, network, data.test.x, say), "network": network.digest})
+    start = load_json(
+        cached(out, data, replace(recipe, epochs=0), seed=seed).with_suffix(".json"), "record of a float model"
+    )
+    return {
+        "seed": seed,
+        **about["accuracy"],
+        "seconds": about["seconds"] + start["seconds"],
+        "cpu_seconds": about["cpu_seconds"] + start["cpu_seconds"],
+        "gate1_equal": load_json(beside, "record of gate 1")["equal"],
+    }
+
+
+def curve(out: Path, data: DataSet, scales: list[int], seeds: int) -> Any:
+    """Clean accuracy and the cost of one guarded PE at each quantisation constraint, seed by seed; 0 is unconstrained.
 
     The guard column is the smallest shift plus the significance: what lies below moves an output by less than that.
+    Without the constraint the best seed counts, with it the worst.
     """
-    rows = []
-    for q_scale in scales:
-        test, columns = [], []
-        for seed in range(seeds):
-            model, about = trained(out, data, 8, q_scale, seed)
+    columns: dict[int, list[int]] = {scale: [] for scale in scales}
+    tests: dict[int, list[float]] = {scale: [] for scale in scales}
+    bounds: dict[int, list[int]] = {scale: [] for scale in scales}
+    for seed in range(seeds):
+        for scale in scales:
+            model, about = trained(out, data, 8, scale, seed)
             network = conversion(model, data.format).network
-            test.append(about["accuracy"]["test"])
-            columns.append(min(int(layer.shift.min()) for layer in network.gemms) + SIGNIFICANCE)
-        column = (
-            max(columns) if q_scale == 0 else min(columns)
-        )  # best of the seeds without, every seed with the constraint
-        rows.append(
-            {
-                "q_scale": q_scale,
-                "accuracy": {"mean": float(np.mean(test)), "low": min(test), "high": max(test)},
-                "guard_columns": columns,
-                "pe_lut": pe_lut(min(column, 23)),
-                "pe_lut_unprotected": pe_lut(None),
-            }
-        )
-        say(f"{data.name} q_scale {q_scale}: {rows[-1]}")
-    return rows
+            tests[scale].append(about["accuracy"]["test"])
+            columns[scale].append(min(int(layer.shift.min()) for layer in network.gemms) + SIGNIFICANCE)
+            bounds[scale].append(max(network.accumulator_bits(layer) for layer in network.gemms))
+            rows = [
+                {
+                    "q_scale": at,
+                    "accuracy": spread(tests[at]),
+                    "loss": spread((np.array(tests[0][: len(tests[at])]) - tests[at]).tolist()),
+                    "tests": tests[at],
+                    "guard_columns": columns[at],
+                    "accumulator_bits": bounds[at],
+                    "pe_lut": pe_lut((max if at == 0 else min)(columns[at])),
+                    "pe_lut_unprotected": pe_lut(None),
+                }
+                for at in scales
+                if tests[at]
+            ]
+            yield {"rows": rows, "saving": saving(rows)}
+
+
+def saving(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """The largest constraint that costs at most AFFORDABLE on average, and what it saves of the guarded PE."""
+    free = next(row for row in rows if row["q_scale"] == 0)
+    affordable = [row for row in rows if row["loss"]["mean"] <= AFFORDABLE]
+    best = max(affordable, key=lambda row: row["q_scale"])
+    return {
+        "q_scale": best["q_scale"],
+        "loss": best["loss"]["mean"],
+        "pe_lut": best["pe_lut"],
+        "pe_lut_unconstrained": free["pe_lut"],
+        "saved": 1 - best["pe_lut"] / free["pe_lut"],
+        "guard_saved": 1
+        - (best["pe_lut"] - best["pe_lut_unprotected"]) / (free["pe_lut"] - free["pe_lut_unprotected"]),
+    }
 
 
 def pe_lut(column: int | None) -> float:
@@ -130,61 +236,39 @@ def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
     began = time.monotonic()
     truth = inject(network, test, trials, seed=1)
     say(f"{data.name}: {trials} injections in {time.monotonic() - began:.0f} s, {truth.critical.sum()} critical")
-    counts = truth.vulnerability(network)
-    result: dict[str, Any] = {
-        "trials": trials,
-        "critical": int(truth.critical.sum()),
-        "images": len(test),
-        "methods": {},
-    }
+    methods = {}
     for method in METHODS:
         ranking = rank(
             method, network, data.train.x[:500], model=model, keras_layers=converted.keras_layers, seed=7, trials=trials,
             data=data.name,
         )  # fmt: skip
         row: dict[str, Any] = {
-            "rank_correlation_neurons": spearman(flat(ranking.neurons), flat(counts)),
-            "rank_correlation_channels": spearman(
-                flat([ranking.channels(i) for i in range(len(counts))]),
-                flat([c.reshape(-1, c.shape[-1]).sum(axis=0) for c in counts]),
-            ),
+            "rank_correlation": rank_correlation(ranking, truth, network).value(),
+            "rank_correlation_channels": rank_correlation(ranking, truth, network, channels=True).value(),
         }
         for policy in ("global", "layer"):
-            row[policy] = {str(s): covered(truth, ranking.important(s, policy), len(test)) for s in SHARES}
-        result["methods"][method] = row
-        say(f"{data.name} {method}: {row['global']['0.1']}")
+            row[policy] = {str(s): coverage(ranking.important(s, policy), truth).value() for s in SHARES}
+        methods[method] = row
+        say(f"{data.name} {method}: {row['global']['0.1']} of critical faults in the top 10 %")
+    return {"trials": trials, "critical": int(truth.critical.sum()), "images": len(test), "methods": methods}
+
+
+def chosen(ranked: dict[str, Any]) -> dict[str, Any]:
+    """Per data set: the method that covers most at 10 % on the others, and what it covers here, beside random."""
+    result = {}
+    for judge in ranked:
+        others = [ranked[name]["methods"] for name in ranked if name != judge]
+        if len(others) < 2:
+            continue
+        free = [method for method in METHODS if method not in MEASURED]
+        best = max(free, key=lambda m: np.mean([methods[m]["global"]["0.1"]["mean"] for methods in others]))
+        here = ranked[judge]["methods"]
+        mine, random = here[best]["global"]["0.1"], here["random"]["global"]["0.1"]
+        result[judge] = {"method": best, "coverage": mine, "random": random, "factor": mine["mean"] / random["mean"]}
     return result
 
 
-def covered(truth: Injections, masks: Any, images: int) -> dict[str, float]:
-    """Share of the critical faults that strike protected neurons, with an interval by resampling whole images."""
-    inside = np.zeros(len(truth), bool)
-    for layer, mask in enumerate(masks):
-        mine = truth.layer == layer
-        inside[mine] = mask.ravel()[truth.neuron[mine]]
-    critical = np.bincount(truth.image[truth.critical], minlength=images)
-    hit = np.bincount(truth.image[truth.critical & inside], minlength=images)
-    mean = hit.sum() / critical.sum()
-    # a ratio of sums over images: its linearised residuals are resampled, image by image
-    spread = bootstrap((hit - mean * critical) / critical.mean(), seed=0)
-    return {"mean": float(mean), "low": float(mean + spread.low), "high": float(mean + spread.high)}
-
-
-def flat(parts: Any) -> np.ndarray:
-    return np.concatenate([np.asarray(part, np.float64).ravel() for part in parts])
-
-
-def spearman(a: np.ndarray, b: np.ndarray) -> float:
-    """Rank correlation, ties at their mean rank."""
-
-    def ranks(values: np.ndarray) -> np.ndarray:
-        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-        return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
-
-    return float(np.corrcoef(ranks(a), ranks(b))[0, 1])
-
-
-def robust(out: Path, data: DataSet, bers: list[float], seeds: int, trials: int) -> list[dict[str, Any]]:
+def robustness(out: Path, data: DataSet, bers: list[float], seeds: int, trials: int) -> Any:
     """What training under strikes does to clean accuracy and to the critical share of accumulator flips."""
     rows = []
     for ber in bers:
@@ -193,73 +277,16 @@ def robust(out: Path, data: DataSet, bers: list[float], seeds: int, trials: int)
             hit = inject(conversion(model, data.format).network, data.test.x[:1000], trials, seed=1)
             rows.append({"ber": ber, "seed": seed, **about["accuracy"], "critical_share": float(hit.critical.mean())})
             say(f"{data.name} robust: {rows[-1]}")
-    return rows
+            yield rows
 
 
-def plot_curve(curves: dict[str, Any], path: Path) -> None:
-    """What the constraint costs in accuracy (range over seeds) and saves in LUTs, one column per data set."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(curves), 5.4), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(2, len(curves), sharex="col", squeeze=False)
-    for column, (name, rows) in enumerate(curves.items()):
-        scales = [row["q_scale"] for row in rows]
-        accuracy = [row["accuracy"] for row in rows]
-        below = [a["mean"] - a["low"] for a in accuracy]
-        above = [a["high"] - a["mean"] for a in accuracy]
-        top, bottom = axes[:, column]
-        top.errorbar(
-            scales,
-            [100 * a["mean"] for a in accuracy],
-            [[100 * v for v in below], [100 * v for v in above]],
-            fmt="o-",
-            capsize=3,
-            color="#0072B2",
-        )
-        top.set(title=name, ylabel="clean test accuracy (%)")
-        bottom.plot(scales, [row["pe_lut"] for row in rows], "s-", color="#D55E00", label="guarded")
-        bottom.plot(scales, [row["pe_lut_unprotected"] for row in rows], "--", color="#555555", label="unprotected")
-        bottom.set(xlabel="quantisation constraint q_scale (bits)", ylabel="LUTs of one PE (Yosys)", ylim=(0, None))
-        bottom.legend()
-    with atomic_path(path) as part:
-        figure.savefig(part, format="svg")
+def spread(values: list[float]) -> dict[str, Any]:
+    """Mean and range over seeds."""
+    return {"mean": float(np.mean(values)), "low": min(values), "high": max(values), "seeds": len(values)}
 
 
 def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="digits needs none")
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--bits", type=int, nargs="+", default=[8, 4])
-    parser.add_argument("--scales", type=int, nargs="+", default=[0, 8, 9, 10, 11, 12])
-    parser.add_argument("--trials", type=int, default=200_000)
-    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    parser.add_argument("--out", type=Path, default=Path("build/bench"))
-    options = parser.parse_args()
-    file, models = options.out / "training.json", options.out / "models"
-    models.mkdir(parents=True, exist_ok=True)
-    for text in options.data or ["digits"]:
-        name, _, path = text.partition("=")
-        data = load(name, path or None)
-        for part in options.parts:
-            if part == "accuracy":
-                value: Any = accuracies(models, data, options.bits, options.seeds)
-            elif part == "curve":
-                value = curve(models, data, options.scales, options.seeds)
-            elif part == "ranking":
-                value = rankings(models, data, options.trials)
-            else:
-                value = robust(models, data, [0.0, 1e-5], min(options.seeds, 2), options.trials)
-            results: dict[str, Any] = json.loads(file.read_text()) if file.is_file() else {}
-            results.setdefault({"curve": "qscale_curve"}.get(part, part), {})[name] = value
-            write_json(file, results)
-            if part == "curve":
-                plot_curve(results["qscale_curve"], options.out / "qscale_curve.svg")
 
 
 if __name__ == "__main__":

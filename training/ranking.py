@@ -16,9 +16,12 @@ from hardpoint.ranking import Ranking
 from hardpoint.training.backend import load
 from hardpoint.training.injection import inject
 
-__all__ = ["METHODS", "bit_effects", "rank"]
+__all__ = ["DEFAULT", "MEASURED", "METHODS", "bit_effects", "rank"]
 
 METHODS = ("gradient", "margin", "taylor", "second-order", "activation", "weight", "random", "injection")
+MEASURED = ("injection",)
+"""Methods that inject faults; the others need none."""
+DEFAULT = "second-order"
 Neurons = list[NDArray[np.float64]]
 
 

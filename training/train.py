@@ -73,6 +73,7 @@ class Trained:
     test_accuracy: float
     float_accuracy: float
     seconds: float
+    cpu_seconds: float
     note: str = ""
     provenance: Mapping[str, str] = field(default_factory=dict)
 
@@ -107,6 +108,7 @@ class Trained:
                 "test": self.test_accuracy,
             },
             "seconds": round(self.seconds, 1),
+            "cpu_seconds": round(self.cpu_seconds, 1),
             "provenance": dict(self.provenance),
         }
 
@@ -129,7 +131,7 @@ def train(
     formats. The same seed gives the same weights on the same machine.
     """
     recipe, default = recipe or Recipe(), default or Widths()
-    began = time.monotonic()
+    began, cpu = time.monotonic(), time.process_time()
     floats = start or train_floats(architecture, data, seed=seed, recipe=recipe, progress=progress)
     seeded(seed)  # anew, so that a start made earlier leads to the same weights
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
@@ -147,7 +149,7 @@ def train(
     return Trained(
         model, architecture, data.format, formats, q_scale, seed, recipe, data.name,
         accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
-        time.monotonic() - began, data.note,
+        time.monotonic() - began, time.process_time() - cpu, data.note,
     )  # fmt: skip
 
 

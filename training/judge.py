@@ -1,0 +1,103 @@
+"""How good a ranking is, judged by injections that it has not seen."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.errors import InputError
+from hardpoint.network import Network
+from hardpoint.ranking import Ranking
+from hardpoint.statistics import cluster_t
+from hardpoint.training.injection import Injections
+
+__all__ = ["Judgement", "coverage", "rank_correlation", "spearman"]
+
+RESAMPLES = 200
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A figure with its 95 % interval; the sampling unit is the image."""
+
+    mean: float
+    low: float
+    high: float
+
+    def value(self) -> dict[str, float]:
+        """As a table for JSON."""
+        return {"mean": self.mean, "low": self.low, "high": self.high}
+
+
+def coverage(masks: Sequence[NDArray[np.bool_]], truth: Injections) -> Judgement:
+    """Share of the critical flips of `truth` that struck neurons in `masks`, one mask per array layer.
+
+    Faults of one image stand and fall together, so images are the units: the interval is Student's t over the linearised
+    residuals of the ratio of their sums.
+    """
+    critical, inside = _critical_per_image(truth), np.zeros(len(truth), bool)
+    for layer, mask in enumerate(masks):
+        mine = truth.layer == layer
+        inside[mine] = mask.ravel()[truth.neuron[mine]]
+    covered = np.bincount(truth.image[truth.critical & inside], minlength=len(critical))
+    share = covered.sum() / critical.sum()
+    if share in (0, 1):  # all images agree, which is no certainty
+        agreed = cluster_t(np.full(int((critical > 0).sum()), share))
+        return Judgement(float(share), agreed.low, agreed.high)
+    residual = cluster_t((covered - share * critical) / critical.mean(), bounds=(-math.inf, math.inf))
+    return Judgement(float(share), max(0.0, float(share + residual.low)), min(1.0, float(share + residual.high)))
+
+
+def rank_correlation(
+    ranking: Ranking, truth: Injections, network: Network, channels: bool = False, seed: int = 0
+) -> Judgement:
+    """Spearman's rank correlation of the scores and the critical flips per neuron (or per channel), over all layers.
+
+    Its interval comes from drawing whole images anew, RESAMPLES times (percentiles).
+    """
+    shapes = [network.shapes[layer.name] for layer in network.gemms]
+    if [score.shape for score in ranking.neurons] != shapes:
+        raise InputError(f"the ranking was made for network {ranking.network}, not for {network.digest}")
+    per_image = _critical_per_image(truth)
+    sizes = [shape[-1] if channels else math.prod(shape) for shape in shapes]
+    starts = np.concatenate([[0], np.cumsum(sizes)])
+    unit = truth.neuron % np.array([shape[-1] for shape in shapes])[truth.layer] if channels else truth.neuron
+    place = (starts[truth.layer] + unit)[truth.critical]
+    image = truth.image[truth.critical]
+    scores = [ranking.channels(i) if channels else s for i, s in enumerate(ranking.neurons)]
+    ranked = np.concatenate([np.asarray(s, np.float64).ravel() for s in scores])
+
+    def against(weight: NDArray[np.int64]) -> float:
+        return spearman(ranked, np.bincount(place, weights=weight[image], minlength=starts[-1]))
+
+    rng = np.random.default_rng([seed, 0x5A4E])
+    n = len(per_image)
+    drawn = [against(np.bincount(rng.integers(0, n, n), minlength=n)) for _ in range(RESAMPLES)]
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    return Judgement(against(np.ones(n, np.int64)), float(low), float(high))
+
+
+def _critical_per_image(truth: Injections) -> NDArray[np.int64]:
+    if not truth.critical.any():
+        raise InputError(f"none of {len(truth)} injections was critical: nothing can be judged by them")
+    return np.bincount(truth.image[truth.critical], minlength=int(truth.image.max()) + 1)
+
+
+def spearman(a: NDArray[np.float64], b: NDArray[np.float64]) -> float:
+    """Rank correlation, ties at their mean rank.
+
+    >>> spearman(np.array([1.0, 2.0, 2.0, 9.0]), np.array([0.0, 1.0, 1.0, 5.0]))
+    1.0
+    """
+
+    def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+        return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[inverse])
+
+    x, y = (r - r.mean() for r in (ranks(a), ranks(b)))
+    scale = math.sqrt(float(x @ x) * float(y @ y))
+    return round(float(x @ y) / scale, 12) if scale else 0.0
