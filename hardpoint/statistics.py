@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import NormalDist
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "paired",
     "sample_size",
     "stratified",
+    "stratified_proportion",
     "t_quantile",
     "two_way",
     "wilson",
@@ -104,6 +106,7 @@ def beta_quantile(p: float, a: float, b: float) -> float:
     return bisect(lambda x: beta_cdf(x, a, b) < p, 0.0, 1.0)
 
 
+@lru_cache(maxsize=4096)
 def t_quantile(p: float, df: float) -> float:
     """Quantile of Student's t distribution.
 
@@ -125,12 +128,17 @@ def wilson(successes: int, draws: int, confidence: float = 0.95) -> Interval:
     0.8000 [0.4902, 0.9433] (95%, Wilson, 10 units)
     """
     _check_count(successes, draws, confidence)
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
     p = successes / draws
+    low, high = _score(p, draws, confidence)
+    return Interval(p, low if successes else 0.0, high if successes < draws else 1.0, confidence, draws, "Wilson")
+
+
+def _score(p: float, draws: float, confidence: float) -> tuple[float, float]:
+    """Ends of Wilson's interval for a share `p` of `draws` draws, which need not be whole."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
     centre = (p + z * z / (2 * draws)) / (1 + z * z / draws)
     half = z / (1 + z * z / draws) * math.sqrt(p * (1 - p) / draws + z * z / (4 * draws * draws))
-    low, high = centre - half if successes else 0.0, centre + half if successes < draws else 1.0
-    return Interval(p, low, high, confidence, draws, "Wilson")
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def clopper_pearson(successes: int, draws: int, confidence: float = 0.95) -> Interval:
@@ -256,6 +264,44 @@ def stratified(strata: Any, confidence: float = 0.95) -> Interval:
     df = variance**2 / sum(part**2 / (len(values) - 1) for part, (_, values) in zip(parts, rows, strict=True))
     half = t_quantile((1 + confidence) / 2, df) * math.sqrt(variance)
     return Interval(mean, max(0.0, mean - half), min(1.0, mean + half), confidence, units, "stratified t")
+
+
+def stratified_proportion(strata: Any, confidence: float = 0.95) -> Interval:
+    """A proportion over a population in strata: `strata` holds (share, draws, draws that lie in the group, successes).
+
+    The group is what the proportion is about; where it is not the whole population its size in a stratum is estimated
+    from the draws. The estimate is sum W r p / sum W r over strata of share W in which the part r of the draws lies in the
+    group and the part p of those succeeds. The interval is Wilson's for the number of independent draws with
+    the same variance (Korn and Graubard, Survey Methodology 24, 1998); variances inside strata are taken at
+    (successes + 1/2) / (draws + 1), so that strata without successes, or with nothing else, do not count as certain.
+    A share may be any number from 0, in proportion to the stratum's population.
+
+    >>> print(stratified_proportion([(0.9, 100, 100, 5), (0.1, 100, 100, 50)]))
+    0.0950 [0.0618, 0.1433] (95%, Wilson over strata, 200 units)
+    >>> one = stratified_proportion([(1.0, 50, 20, 4)])
+    >>> (one.low, one.high) == (wilson(4, 20).low, wilson(4, 20).high)
+    True
+    """
+    check_confidence(confidence)
+    rows = [(float(w), int(n), int(inside), int(k)) for w, n, inside, k in strata]
+    if any(w < 0 or not 0 <= k <= inside <= n for w, n, inside, k in rows) or not any(w * inside for w, _, inside, _ in rows):
+        raise InputError("strata need shares from 0, successes within the group's draws, those within all, and at least 1 draw of the group")
+    drawn = [(w, n, inside, k) for w, n, inside, k in rows if w and inside]
+    units = sum(inside for _, _, inside, _ in drawn)
+    size = sum(w * inside / n for w, n, inside, _ in drawn)
+    p = sum(w * k / n for w, n, _, k in drawn) / size
+    if len(drawn) == 1:
+        found = wilson(drawn[0][3], drawn[0][2], confidence)
+        return Interval(p, found.low, found.high, confidence, units, "Wilson over strata")
+    smooth = [(k + 0.5) / (inside + 1) for _, _, inside, k in drawn]
+    middle = sum(w * inside / n * q for (w, n, inside, _), q in zip(drawn, smooth, strict=True)) / size
+    variance = 0.0
+    for (w, n, inside, _), q in zip(drawn, smooth, strict=True):
+        part = w * inside / n / size
+        variance += part * part * q * (1 - q) / inside
+        variance += (w / size) ** 2 * inside / n * (1 - inside / n) / n * (q - middle) ** 2
+    low, high = _score(p, middle * (1 - middle) / variance, confidence)
+    return Interval(p, min(low, p), max(high, p), confidence, units, "Wilson over strata")
 
 
 def sample_size(error: float, confidence: float = 0.95, population: float = math.inf, share: float = 0.5) -> int:

@@ -3,138 +3,105 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
-import hardpoint
 from hardpoint.array import Array
-from hardpoint.draw import check_ber, check_weights
+from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
-from hardpoint.faults import FaultList, population
-from hardpoint.files import digest, write_json
+from hardpoint.files import digest
+from hardpoint.host.convention import checked, convention
+from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
-from hardpoint.host.drawing import draw
 from hardpoint.host.outcomes import DUE, Counts, classify, count
+from hardpoint.host.plan import Plan
+from hardpoint.host.provenance import FAULT_MODEL, versions
+from hardpoint.host.rows import Result, Row, Watch, row
 from hardpoint.host.store import Store
 from hardpoint.layers import Codes
 from hardpoint.network import Network
-from hardpoint.statistics import BernoulliSequence, Interval, check_confidence, cluster_t
+from hardpoint.statistics import BernoulliSequence, Interval, check_confidence, sample_size
 
-__all__ = ["Campaign", "Decision", "Engine", "Result", "Row", "decide", "run_campaign"]
+__all__ = ["Campaign", "Decision", "Engine", "Prepared", "Result", "Row", "decide", "prepare", "run_campaign"]
 
-FAULT_MODEL = "hardpoint fault model 1"
 CHUNK = 8
-"""Trials that are drawn, run and stored together."""
+"""Trials that are drawn, run and stored together; fast ones in larger chunks (`CHUNK_SECONDS`)."""
+CHUNK_SECONDS, MOST_IN_CHUNK = 0.5, 64
 
 
 class Engine(Protocol):
-    """Whatever plays fault lists: the emulator, the compiled core, the Verilated RTL, a board."""
+    """Whatever plays fault lists: the emulator, the compiled core, the Verilated RTL, a board; without an array, the
+    injector of the neuron convention.
+    """
 
     @property
     def network(self) -> Network: ...
 
     @property
-    def array(self) -> Array: ...
+    def array(self) -> Array | None: ...
 
-    def run(self, x: Any, faults: FaultList | None = None) -> Codes: ...
+    def run(self, x: Any, faults: Any = None) -> Codes: ...
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """What a campaign asks: `trials` fault lists at every BER, each over all `images` of the data with digest `data`.
+    """What a campaign asks: `trials` units at every point, each over all `images` of the data with digest `data`.
 
-    `weights` multiply the rates of site classes. Units (trials) are the same whatever engine plays them; `engine` says
-    which one did.
+    `convention` says what points and units are. `weights` multiply the rates of site classes. Units are the same whatever
+    engine plays them; `engine` says which one did. With `until_error` a point ends as soon as its accuracy is known to
+    +-`until_error`, after at most `trials` units, by intervals that stay valid under looking.
     """
 
     network: str
     array: str
     data: str
     images: int
-    bers: tuple[float, ...]
+    points: tuple[float, ...]
     trials: int
     seed: int = 0
     weights: tuple[tuple[str, float], ...] = ()
     engine: str = "Emulator"
     confidence: float = 0.95
+    convention: str = "ber"
+    until_error: float | None = None
 
     def __post_init__(self) -> None:
-        for ber in self.bers:
-            check_ber(ber)
+        convention(self.convention)
         check_weights(dict(self.weights))
         check_confidence(self.confidence)
-        if not self.bers or len(set(self.bers)) != len(self.bers):
-            raise InputError(f"a campaign needs one or more different BERs, not {list(self.bers)}")
+        if not self.points or len(set(self.points)) != len(self.points):
+            raise InputError(f"a campaign needs one or more different points, not {list(self.points)}")
         if self.trials < 1 or self.images < 1:
             raise InputError(f"a campaign needs at least 1 trial and 1 image, not {self.trials} and {self.images}")
         if not 0 <= self.seed < 1 << 64:
             raise InputError(f"a seed is 0 to 2**64-1, not {self.seed}")
+        if self.until_error is not None and not 0 < self.until_error < 0.5:
+            raise InputError(f"an error to stop at lies between 0 and 0.5, not {self.until_error}")
+        if self.weights and self.convention == "neuron":
+            raise InputError("the neuron convention has no site classes to be weighted")
 
     @property
     def subject(self) -> str:
-        """Digest of all that a unit's result depends on besides its BER and trial."""
-        return digest(FAULT_MODEL, self.network, self.array, self.data, str(self.seed), repr(self.weights), self.engine)
+        """Digest of all that a unit's result depends on besides its point and trial."""
+        parts = FAULT_MODEL, self.network, self.array, self.data, str(self.seed), repr(self.weights), self.engine
+        return digest(*parts, self.convention)
 
     @property
-    def convention(self) -> str:
-        """What a BER multiplies, in words."""
-        weights = "".join(f", {name} weighted {weight:g}" for name, weight in self.weights)
-        return f"transient flips, BER per live site bit and step{weights}; the unit is a fault list over {self.images} images"
+    def says(self) -> str:
+        """The convention in words."""
+        return convention(self.convention).says(self.images, dict(self.weights))
 
     def table(self) -> dict[str, Any]:
         """Values by name."""
-        return {**dataclasses.asdict(self), "version": hardpoint.__version__, "fault_model": FAULT_MODEL}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One design at one BER: intervals over `units` trials, counts over all their inferences.
-
-    `accuracy` compares with labels; `sdc` (outputs differ) and `critical` (criterion fails) with the golden run. `drop`
-    is clean accuracy less accuracy, on the same images. `strikes` counts struck bits per image, `population` the live
-    site bits x steps per image.
-    """
-
-    design: str
-    ber: float
-    units: int
-    images: int
-    clean_accuracy: float
-    accuracy: Interval
-    drop: Interval
-    sdc: Interval
-    critical: Interval
-    outcomes: Mapping[str, int]
-    strikes: float
-    population: int
-    convention: str
-    seed: int
-
-    def table(self) -> dict[str, Any]:
-        """Values by name, for JSON."""
-        return dataclasses.asdict(self)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A campaign's rows, one per BER, and how long what was new took."""
-
-    campaign: Campaign
-    rows: tuple[Row, ...]
-    seconds: float = 0.0
-
-    def table(self) -> dict[str, Any]:
-        """What was asked and found, for JSON; equal for equal campaigns, so without times."""
-        return {"campaign": self.campaign.table(), "rows": [row.table() for row in self.rows]}
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the table as JSON."""
-        write_json(path, self.table())
+        return {**dataclasses.asdict(self), "fault_model": FAULT_MODEL}
 
 
 @dataclass(frozen=True)
@@ -149,95 +116,200 @@ class Decision:
 
 
 class Job:
-    """An engine with its data and golden run: plays trials."""
+    """An engine with its data and golden run: plays units of one convention."""
 
-    def __init__(self, engine: Engine, x: Any, labels: Any, seed: int, weights: Mapping[str, float]) -> None:
+    def __init__(self, engine: Engine, x: Any, labels: Any, seed: int, weights: Mapping[str, float], how: str = "ber") -> None:
         self.engine, self.x, self.labels = engine, engine.network.check_input(x), np.asarray(labels)
         if self.labels.shape != (len(self.x),):
             raise InputError(f"{len(self.x)} images need as many labels, not shape {self.labels.shape}")
-        self.seed, self.weights = seed, dict(weights)
+        self.seed, self.weights, self.how = seed, dict(weights), how
+        checked(engine.network, engine.array, convention(how))
         self.golden = engine.run(self.x)
 
-    def trial(self, ber: float, trial: int) -> Counts:
-        """Draw and play one fault list."""
-        faults = draw(self.engine.array, self.engine.network, len(self.x), ber, self.seed, trial, self.weights)
+    @property
+    def clean_accuracy(self) -> float:
+        """Accuracy without faults."""
+        return float((self.golden.argmax(axis=1) == self.labels).mean())
+
+    def trial(self, point: float, trial: int) -> Counts:
+        """Draw and play one unit."""
+        network, array = self.engine.network, self.engine.array
+        faults = convention(self.how).faults(network, array, len(self.x), point, self.seed, trial, self.weights)
         try:
-            outputs, voted, failed = self._seen(faults)
+            outputs, voted, failed = seen(self.engine, self.x, faults)
         except DeviceError:
             return count(np.full(len(self.x), DUE), self.golden, self.labels, len(faults))
-        outcomes = classify(self.golden, outputs, voted, self.engine.network.criterion)
+        outcomes = classify(self.golden, outputs, voted, network.criterion)
         outcomes[failed] = DUE
         return count(outcomes, outputs, self.labels, len(faults))
 
-    def _seen(self, faults: FaultList) -> tuple[Codes, Any, Any]:
-        """Per image: outputs, whether a vote disagreed, whether the engine failed; as much as the engine can tell."""
-        play: Callable[..., Any] | None = getattr(self.engine, "play", None)
-        observe: Callable[..., Any] | None = getattr(self.engine, "observe", None)
-        if play is not None:
-            played = play(self.x, faults)
-            return played.outputs, played.votes.any(axis=1), played.status != 0
-        if observe is not None:
-            return *observe(self.x, faults), np.zeros(len(self.x), bool)
-        return self.engine.run(self.x, faults), np.zeros(len(self.x), bool), np.zeros(len(self.x), bool)
-
-    def chunk(self, ber: float, trials: Sequence[int]) -> dict[int, Counts]:
+    def chunk(self, item: Item) -> dict[int, Counts]:
         """Play several."""
-        return {trial: self.trial(ber, trial) for trial in trials}
+        return {trial: self.trial(float(item.point), trial) for trial in item.trials}
+
+
+def seen(engine: Engine, x: Any, faults: Any) -> tuple[Codes, NDArray[np.bool_], NDArray[np.bool_]]:
+    """Per image: outputs, whether a vote disagreed, whether the engine failed; as much as the engine can tell."""
+    play: Callable[..., Any] | None = getattr(engine, "play", None)
+    observe: Callable[..., Any] | None = getattr(engine, "observe", None)
+    if play is not None:
+        played = play(x, faults)
+        return played.outputs, played.votes.any(axis=1), played.status != 0
+    if observe is not None:
+        outputs, voted, *failed = observe(x, faults)
+        return outputs, voted, failed[0] if failed else np.zeros(len(x), bool)
+    return engine.run(x, faults), np.zeros(len(x), bool), np.zeros(len(x), bool)
 
 
 def run_campaign(
     engine: Engine,
     x: Any,
     labels: Any,
-    bers: Sequence[float],
+    points: Sequence[float],
     trials: int,
     seed: int = 0,
     *,
+    how: str = "ber",
     weights: Mapping[str, float] | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     jobs: int = 1,
+    scheduler: str | None = None,
     confidence: float = 0.95,
+    until_error: float | None = None,
     design: str = "",
     progress: bool = False,
 ) -> Result:
-    """Play `trials` fault lists per BER over all images `x` on `engine` and sum up what they did.
+    """Play `trials` units of convention `how` per point over all images `x` on `engine` and sum up what they did.
 
-    With a `store`, units already there are not played again, and new ones are kept as they come. `jobs` processes work in
-    parallel; results do not depend on them.
+    With a `store`, units already there are not played again, and new ones are kept as they come. `jobs` processes, or the
+    cluster of a Dask `scheduler`, work in parallel; results do not depend on them.
     """
-    begun = time.monotonic()
-    campaign = ask(engine, x, labels, bers, trials, seed, weights, confidence)
-    kept = Store(store) if isinstance(store, (str, os.PathLike)) else store
-    if kept is not None:
-        kept.begin(campaign.subject, campaign.table())
-    units: dict[float, dict[int, Counts]] = {}
-    items: list[tuple[float, list[int]]] = []
-    for ber in campaign.bers:
-        units[ber] = {} if kept is None else {t: u for t, u in kept.units(campaign.subject, repr(ber)).items() if t < trials}
-        missing = [trial for trial in range(trials) if trial not in units[ber]]
-        items += [(ber, missing[i : i + CHUNK]) for i in range(0, len(missing), CHUNK)]
-    job = Job(engine, x, labels, seed, dict(weights or {}))
-    sensors: Callable[[], dict[str, Any]] | None = getattr(engine, "sensors", None)
-    for ber, found in _reported(_played(job, items, jobs), items, progress):
-        units[ber].update(found)
-        if kept is not None:
-            kept.add(campaign.subject, repr(ber), found)
-            kept.measured(campaign.subject, sensors() if sensors is not None else {})
-    clean = float((job.golden.argmax(axis=1) == job.labels).mean())
-    rows = tuple(summary(campaign, engine, design, ber, units[ber], clean) for ber in campaign.bers)
-    return Result(campaign, rows, time.monotonic() - begun)
+    campaign = ask(engine, x, labels, points, trials, seed, weights, confidence, how, until_error)
+    return prepare(engine, x, labels, campaign, store, jobs, scheduler).run(design, progress)
 
 
 def ask(
-    engine: Engine, x: Any, labels: Any, bers: Sequence[float], trials: int, seed: int, weights: Any, confidence: float
-) -> Campaign:
+    engine: Engine, x: Any, labels: Any, points: Sequence[float], trials: int, seed: int, weights: Any, confidence: float,
+    how: str = "ber", until_error: float | None = None,
+) -> Campaign:  # fmt: skip
     """The campaign's value."""
+    one = convention(how)
+    for point in points:
+        one.check(point, engine.array)
     x, labels = np.asarray(x), np.asarray(labels)
     return Campaign(
-        engine.network.digest, engine.array.digest, digest(x.astype(np.int64), labels.astype(np.int64)), len(x),
-        tuple(float(ber) for ber in bers), int(trials), int(seed), tuple(sorted((weights or {}).items())),
-        type(engine).__name__, confidence,
+        engine.network.digest, engine.array.digest if engine.array is not None else "none",
+        digest(x.astype(np.int64), labels.astype(np.int64)), len(x), tuple(float(point) for point in points), int(trials),
+        int(seed), tuple(sorted((weights or {}).items())), type(engine).__name__, confidence, how, until_error,
     )  # fmt: skip
+
+
+def prepare(
+    engine: Engine, x: Any, labels: Any, campaign: Campaign, store: Store | str | os.PathLike[str] | None = None,
+    jobs: int = 1, scheduler: str | None = None,
+) -> Prepared:  # fmt: skip
+    """A campaign with its golden run and what is stored of it already, ready to be planned and run."""
+    job = Job(engine, x, labels, campaign.seed, dict(campaign.weights), campaign.convention)
+    kept = Store(store) if isinstance(store, (str, os.PathLike)) else store
+    return Prepared(campaign, job, kept, jobs, scheduler)
+
+
+class Prepared:
+    """A campaign that is about to run."""
+
+    def __init__(self, campaign: Campaign, job: Job, store: Store | None, jobs: int = 1, scheduler: str | None = None) -> None:
+        self.campaign, self.job, self.store = campaign, job, store
+        self.crew = Crew(job, jobs, scheduler)
+        self.units: dict[float, dict[int, Counts]] = {point: {} for point in campaign.points}
+        self.chunk = CHUNK
+        if store is not None:
+            store.begin(campaign.subject, campaign.table(), versions())
+            for point in campaign.points:
+                stored = store.units(campaign.subject, repr(point))
+                self.units[point] = {trial: unit for trial, unit in stored.items() if trial < campaign.trials}
+
+    def plan(self, error: float = 0.01) -> Plan:
+        """What is going to happen; the first missing unit is played, to know how long the others take."""
+        campaign, one = self.campaign, convention(self.campaign.convention)
+        draws = 1 if one.shared else campaign.images
+        needed = max(2, math.ceil(sample_size(error, campaign.confidence) / draws))
+        missing, seconds = self._missing(), 0.0
+        if missing:
+            point, trial = missing[0]
+            item = Item(repr(point), [trial])
+            found, spent = _timed(self.job, item)
+            if spent < 2:  # what the first one compiled and loaded is no part of the others' time
+                found, spent = _timed(self.job, item)
+            self._keep(item, found)
+            seconds = spent * (len(missing) - 1) / self.crew.jobs
+        population = one.population(self.job.engine.network, self.job.engine.array)
+        return Plan(
+            campaign.says, population, one.counted, len(campaign.points), campaign.trials, needed, error, campaign.confidence,
+            len(self._missing()), seconds, campaign.until_error is not None,
+        )  # fmt: skip
+
+    def run(self, design: str = "", progress: bool = False) -> Result:
+        """Play what is missing and sum up."""
+        begun = time.monotonic()
+        with self.crew, _bar(progress, len(self._missing())) as advance:
+            if self.campaign.until_error is None:
+                for item, found in self.crew.played(self._items()):
+                    self._keep(item, found)
+                    advance(len(found))
+                watches: dict[float, Watch | None] = dict.fromkeys(self.campaign.points)
+            else:
+                watches = {point: self._watched(point, advance) for point in self.campaign.points}
+        rows = tuple(self._row(design, point, watches[point]) for point in self.campaign.points)
+        return Result(self.campaign, rows, time.monotonic() - begun)
+
+    def _missing(self) -> list[tuple[float, int]]:
+        return [(point, trial) for point, units in self.units.items() for trial in range(self.campaign.trials) if trial not in units]
+
+    def _items(self, only: float | None = None) -> Iterator[Item]:
+        """What is missing, of one point or all, in chunks: larger ones once the first has shown how fast trials are."""
+        for point, units in self.units.items():
+            missing = [trial for trial in range(self.campaign.trials) if trial not in units] if only in (None, point) else []
+            while missing:
+                size, begun = self.chunk, time.monotonic()
+                yield Item(repr(point), missing[:size])
+                missing = missing[size:]
+                if size == CHUNK and self.crew.scheduler is None:
+                    fast = CHUNK_SECONDS * size / max(time.monotonic() - begun, 1e-9)
+                    self.chunk = max(CHUNK, min(MOST_IN_CHUNK, int(fast)))
+
+    def _watched(self, point: float, advance: Callable[[int], None]) -> Watch:
+        """Play units of `point`, looking after each in order of trials, until its accuracy is known well enough."""
+        campaign, units = self.campaign, self.units[point]
+        watch = Watch(campaign.confidence, convention(campaign.convention).shared)
+
+        def known() -> bool:
+            while watch.units in units and watch.error() > (campaign.until_error or 0.0):
+                watch.update(units[watch.units])
+            return watch.error() <= (campaign.until_error or 0.0)
+
+        if not known():
+            for item, found in self.crew.played(self._items(point)):
+                self._keep(item, found)
+                advance(len(found))
+                if known():
+                    break
+        return watch
+
+    def _keep(self, item: Item, found: dict[int, Counts]) -> None:
+        self.units[float(item.point)].update(found)
+        if self.store is not None:
+            self.store.add(self.campaign.subject, item.point, found)
+            sensors: Callable[[], dict[str, Any]] | None = getattr(self.job.engine, "sensors", None)
+            self.store.measured(self.campaign.subject, sensors() if sensors is not None else {})
+
+    def _row(self, design: str, point: float, watch: Watch | None) -> Row:
+        campaign, one, units = self.campaign, convention(self.campaign.convention), self.units[point]
+        trials = sorted(units) if watch is None else range(watch.units)
+        return row(
+            (units[trial] for trial in trials), campaign.confidence, one.shared, self.job.clean_accuracy, watch, design=design,
+            point=point, population=one.population(self.job.engine.network, self.job.engine.array), counted=one.counted,
+            convention=campaign.says, seed=campaign.seed,
+        )  # fmt: skip
 
 
 def decide(
@@ -262,81 +334,31 @@ def decide(
         raise InputError(f"a target accuracy must be 0 to 1, not {target}")
     job, sequence, verdict, trial = Job(engine, x, labels, seed, dict(weights or {})), BernoulliSequence(confidence), "open", 0
     while verdict == "open" and trial < campaign.trials:
-        unit = job.trial(campaign.bers[0], trial)
+        unit = job.trial(campaign.points[0], trial)
         sequence.update(unit.correct, unit.images)
         low, high = sequence.bounds
         verdict = "met" if low >= target else "missed" if high < target else "open"
         trial += 1
     mean = sequence.successes / sequence.draws
     interval = Interval(mean, *sequence.bounds, confidence, trial, "confidence sequence over fault lists")
-    return Decision(verdict, target, campaign.bers[0], trial, interval)
+    return Decision(verdict, target, campaign.points[0], trial, interval)
 
 
-def summary(campaign: Campaign, engine: Engine, design: str, ber: float, units: dict[int, Counts], clean: float) -> Row:
-    """One row from its units, in order of trials."""
-    rows = [units[trial] for trial in sorted(units)]
-    images = campaign.images
-
-    def rate(values: Iterable[int]) -> Interval:
-        return cluster_t([value / images for value in values], campaign.confidence, draws=images)
-
-    accuracy = rate(unit.correct for unit in rows)
-    drop = Interval(
-        clean - accuracy.mean, clean - accuracy.high, clean - accuracy.low, campaign.confidence, len(rows), accuracy.method
-    )
-    names = ("masked", "corrected", "tolerable", "critical", "due")
-    return Row(
-        design, ber, len(rows), images, clean, accuracy, drop,
-        rate(unit.tolerable + unit.critical for unit in rows), rate(unit.critical for unit in rows),
-        {name: sum(getattr(unit, name) for unit in rows) for name in names},
-        sum(unit.strikes for unit in rows) / (images * len(rows)),
-        sum(population(engine.array, engine.network).values()), campaign.convention, campaign.seed,
-    )  # fmt: skip
+def _timed(job: Job, item: Item) -> tuple[dict[int, Counts], float]:
+    """Results of an item, and how long they took."""
+    begun = time.monotonic()
+    return job.chunk(item), time.monotonic() - begun
 
 
-def _played(job: Job, items: list[tuple[float, list[int]]], jobs: int) -> Iterator[tuple[float, dict[int, Counts]]]:
-    """Results of all items, as they come."""
-    if jobs < 1:
-        raise InputError(f"jobs must be at least 1, not {jobs}")
-    if jobs == 1 or len(items) < 2:
-        for ber, trials in items:
-            yield ber, job.chunk(ber, trials)
+@contextmanager
+def _bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on standard error, if wanted: yields what is called with how many units were finished."""
+    if not show:
+        yield lambda done: None
         return
-    import concurrent.futures
-    import multiprocessing
-
-    (ber, trials), *items = items
-    yield ber, job.chunk(ber, trials)  # compiles what workers then find compiled
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(min(jobs, len(items)), context, _start, (job,)) as pool:
-        waiting = {pool.submit(_work, ber, trials): ber for ber, trials in items}
-        try:
-            for done in concurrent.futures.as_completed(waiting):
-                yield waiting[done], done.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-_job: list[Job] = []  # a pool offers no other way for a worker process to keep what it was started with
-
-
-def _start(job: Job) -> None:
-    _job[:] = [job]
-
-
-def _work(ber: float, trials: list[int]) -> dict[int, Counts]:
-    return _job[0].chunk(ber, trials)
-
-
-def _reported(results: Iterator[Any], items: list[tuple[float, list[int]]], progress: bool) -> Iterator[Any]:
-    """Pass results on, with a bar if `progress`."""
-    if not progress:
-        yield from results
-        return
+    from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True) as bar:
-        task = bar.add_task("fault lists", total=sum(len(trials) for _, trials in items))
-        for ber, found in results:
-            bar.advance(task, len(found))
-            yield ber, found
+    with Progress(transient=True, console=Console(stderr=True)) as progress:
+        task = progress.add_task("units", total=total)
+        yield lambda done: progress.advance(task, done)

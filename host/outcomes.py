@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from hardpoint.network import Criterion
 
-__all__ = ["OUTCOMES", "Counts", "classify", "count"]
+__all__ = ["OUTCOMES", "Block", "Counts", "classify", "count"]
 
 OUTCOMES = ("masked", "corrected", "tolerable", "critical", "due")
 """masked: no vote disagreed, outputs equal; corrected: a vote disagreed, outputs equal; tolerable: outputs differ, the
@@ -54,6 +54,25 @@ class Counts:
     def __post_init__(self) -> None:
         if self.masked + self.corrected + self.tolerable + self.critical + self.due != self.images:
             raise ValueError(f"outcomes are exclusive and complete: {self}")
+
+
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Trials `first`, `first` + 1, ... of one fault each: `faults` (dtype FAULT), outcome numbers (uint8), and whether
+    the faulty run classified as labelled (bool), all of shape (trials,).
+    """
+
+    first: int
+    faults: NDArray[Any]
+    outcomes: NDArray[np.uint8]
+    correct: NDArray[np.bool_]
+
+    def __post_init__(self) -> None:
+        if not len(self.faults) == len(self.outcomes) == len(self.correct):
+            raise ValueError(f"a block has one outcome per fault, not {len(self.outcomes)} for {len(self.faults)}")
+
+    def __len__(self) -> int:
+        return len(self.faults)
 
 
 def count(outcomes: NDArray[np.int64], outputs: Any, labels: Any, strikes: int) -> Counts:

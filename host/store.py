@@ -11,24 +11,34 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hardpoint.errors import InputError
-from hardpoint.host.outcomes import Counts
+from hardpoint.faults import FAULT
+from hardpoint.host.outcomes import OUTCOMES, Block, Counts
 
 __all__ = ["Store"]
 
-FORMAT = "hardpoint store 1"
+FORMAT = "hardpoint store 2"
 COLUMNS = tuple(item.name for item in dataclasses.fields(Counts))
 SCHEMA = f"""
 CREATE TABLE about (format TEXT NOT NULL);
 INSERT INTO about VALUES ('{FORMAT}');
 CREATE TABLE campaigns (id TEXT PRIMARY KEY, about TEXT NOT NULL, written TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
+CREATE TABLE runs (campaign TEXT NOT NULL REFERENCES campaigns (id), versions TEXT NOT NULL,
+  begun TEXT NOT NULL DEFAULT CURRENT_TIMESTAMP);
 CREATE TABLE units (campaign TEXT NOT NULL REFERENCES campaigns (id), point TEXT NOT NULL, trial INTEGER NOT NULL,
   {", ".join(f"{name} INTEGER NOT NULL" for name in COLUMNS)}, PRIMARY KEY (campaign, point, trial)) WITHOUT ROWID;
+CREATE TABLE blocks (campaign TEXT NOT NULL REFERENCES campaigns (id), point TEXT NOT NULL, first INTEGER NOT NULL,
+  size INTEGER NOT NULL, faults BLOB NOT NULL, outcomes BLOB NOT NULL, correct BLOB NOT NULL,
+  PRIMARY KEY (campaign, point, first, size));
 CREATE TABLE readings (campaign TEXT NOT NULL REFERENCES campaigns (id), name TEXT NOT NULL, value REAL NOT NULL,
   taken TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ')));
-CREATE TRIGGER kept_units BEFORE UPDATE ON units BEGIN SELECT RAISE(ABORT, 'results are append-only'); END;
-CREATE TRIGGER kept_units_too BEFORE DELETE ON units BEGIN SELECT RAISE(ABORT, 'results are append-only'); END;
-"""
+""" + "".join(
+    f"CREATE TRIGGER {verb}_{table} BEFORE {verb} ON {table} BEGIN SELECT RAISE(ABORT, 'results are append-only'); END;\n"
+    for table in ("campaigns", "units", "blocks")
+    for verb in ("UPDATE", "DELETE")
+)
 
 
 class Store:
@@ -40,8 +50,8 @@ class Store:
     >>> unit = Counts(images=4, correct=3, masked=3, corrected=0, tolerable=0, critical=1, due=0, strikes=7)
     >>> store.add("c1", "1e-06", {0: unit})
     >>> store.add("c1", "1e-06", {0: unit, 1: unit})  # what is there stays
-    >>> sorted(store.units("c1", "1e-06"))
-    [0, 1]
+    >>> sorted(store.units("c1", "1e-06")), store.points("c1")
+    ([0, 1], ['1e-06'])
     """
 
     def __init__(self, path: str | os.PathLike[str], timeout_s: float = 60.0) -> None:
@@ -56,16 +66,24 @@ class Store:
             if not tables:
                 for statement in _statements(SCHEMA):
                     db.execute(statement)
-            found = db.execute("SELECT format FROM about").fetchall() if "about" in tables or not tables else []
+            found = db.execute("SELECT * FROM about").fetchall() if "about" in tables or not tables else []
             if found != [(FORMAT,)]:
-                raise InputError(f"{self.path} is another program's database, not a store of campaigns")
+                theirs = found[0][0] if len(found) == 1 and str(found[0][0]).startswith("hardpoint store ") else None
+                other = f"a {theirs}" if theirs else "another program's database"
+                raise InputError(f"{self.path} is {other}, not a store of campaigns ({FORMAT})")
+            damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage != "ok":
+                raise InputError(f"store {self.path} is damaged: {' '.join(str(damage).split())}")
 
-    def begin(self, campaign: str, about: dict[str, Any]) -> None:
-        """Note what the campaign with digest `campaign` is."""
+    def begin(self, campaign: str, about: dict[str, Any], versions: dict[str, str] | None = None) -> None:
+        """Note what the campaign with digest `campaign` is, and which versions of what go on with it now."""
         with self._open() as db:
-            db.execute(
-                "INSERT OR IGNORE INTO campaigns (id, about) VALUES (?, ?)", (campaign, json.dumps(about, sort_keys=True))
-            )
+            db.execute("BEGIN IMMEDIATE")
+            text = json.dumps(about, sort_keys=True)
+            db.execute("INSERT OR IGNORE INTO campaigns (id, about) VALUES (?, ?)", (campaign, text))
+            if versions:
+                text = json.dumps(versions, sort_keys=True)
+                db.execute("INSERT INTO runs (campaign, versions) VALUES (?, ?)", (campaign, text))
 
     def add(self, campaign: str, point: str, units: dict[int, Counts]) -> None:
         """Add units by trial, all or none; those that are there already stay as they are."""
@@ -79,7 +97,40 @@ class Store:
         """Units of one campaign point by trial."""
         query = f"SELECT trial, {', '.join(COLUMNS)} FROM units WHERE campaign = ? AND point = ? ORDER BY trial"
         with self._open() as db:
-            return {row[0]: Counts(*row[1:]) for row in db.execute(query, (campaign, point))}
+            rows = db.execute(query, (campaign, point)).fetchall()
+        try:
+            return {row[0]: Counts(*row[1:]) for row in rows}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"store {self.path} holds a unit that is no result: {error}") from None
+
+    def add_block(self, campaign: str, point: str, block: Block) -> None:
+        """Add the single-fault trials of a block, all or none."""
+        row = campaign, point, block.first, len(block), block.faults.tobytes(), block.outcomes.tobytes(), block.correct.tobytes()
+        with self._open() as db:
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("INSERT OR IGNORE INTO blocks VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def blocks(self, campaign: str, point: str) -> list[Block]:
+        """Blocks of one campaign point in order of trials; they may overlap, with equal results where they do."""
+        query = "SELECT first, size, faults, outcomes, correct FROM blocks WHERE campaign = ? AND point = ? ORDER BY first, size"
+        with self._open() as db:
+            rows = db.execute(query, (campaign, point)).fetchall()
+        made = []
+        for first, size, faults, outcomes, correct in rows:
+            try:
+                block = Block(int(first), np.frombuffer(faults, FAULT), np.frombuffer(outcomes, np.uint8), np.frombuffer(correct, np.bool_))
+            except (TypeError, ValueError) as error:
+                raise InputError(f"store {self.path} holds a block that is no result: {error}") from None
+            if len(block) != size or (size and int(block.outcomes.max()) >= len(OUTCOMES)):
+                raise InputError(f"store {self.path} holds a block that is no result: trials from {first}")
+            made.append(block)
+        return made
+
+    def points(self, campaign: str) -> list[str]:
+        """Points of a campaign of which anything is stored."""
+        query = "SELECT DISTINCT point FROM units WHERE campaign = ? UNION SELECT DISTINCT point FROM blocks WHERE campaign = ? ORDER BY 1"
+        with self._open() as db:
+            return [str(row[0]) for row in db.execute(query, (campaign, campaign))]
 
     def measured(self, campaign: str, readings: dict[str, float]) -> None:
         """Add what a board's sensors read now: watts, degrees, by name."""
@@ -99,7 +150,17 @@ class Store:
     def campaigns(self) -> dict[str, dict[str, Any]]:
         """What is stored, by digest."""
         with self._open() as db:
-            return {row[0]: json.loads(row[1]) for row in db.execute("SELECT id, about FROM campaigns ORDER BY id")}
+            rows = db.execute("SELECT id, about FROM campaigns ORDER BY id").fetchall()
+        try:
+            return {row[0]: dict(json.loads(row[1])) for row in rows}
+        except (TypeError, ValueError) as error:
+            raise InputError(f"store {self.path} holds a campaign that cannot be read: {error}") from None
+
+    def versions(self, campaign: str) -> list[dict[str, str]]:
+        """Versions of everything that worked on a campaign, run by run."""
+        with self._open() as db:
+            rows = db.execute("SELECT versions FROM runs WHERE campaign = ? ORDER BY rowid", (campaign,)).fetchall()
+        return [dict(json.loads(row[0])) for row in rows]
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:

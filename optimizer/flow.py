@@ -190,7 +190,7 @@ def run_campaign_on(
     for row in result.rows:
         interval = f"{row.accuracy.low:.4f} to {row.accuracy.high:.4f}"
         cells = f"{row.accuracy.mean:9.4f} {interval:>18} {row.critical.mean:12.4f} {row.strikes:13.2f}"
-        lines.append(f"{row.ber:9.3g} {cells}")
+        lines.append(f"{row.point:9.3g} {cells}")
     return result.table(), lines
 
 

@@ -35,7 +35,7 @@ def rate_of(row: Any) -> Rate:
     """A campaign's row as a rate."""
     accuracy = row.accuracy
     return Rate(
-        row.design, row.ber, accuracy.low, accuracy.mean, accuracy.high, row.critical.mean, row.units, row.images
+        row.design, row.point, accuracy.low, accuracy.mean, accuracy.high, row.critical.mean, row.units, row.images
     )
 
 

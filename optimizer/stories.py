@@ -73,18 +73,18 @@ def _of_store(source: Path) -> Story:
     for number, (digest, about) in enumerate(store.campaigns().items(), 1):
         design = f"array {about['array']}"
         provenance[f"campaign {number}"] = (
-            f"{digest}: network {about['network']}, {design}, data {about['data']}, seed {about['seed']}, {about['engine']}"
+            f"{digest}: network {about['network']}, {design}, data {about['data']}, seed {about['seed']}, {about['engine']}, convention {about['convention']}"
         )
-        for ber in sorted(about["bers"]):
+        if about["convention"] != "ber":
+            continue  # another convention is no part of this picture
+        for ber in sorted(float(point) for point in store.points(digest)):
             units = store.units(digest, repr(ber))
-            if not units:
-                continue
             images = about["images"]
             accuracy = cluster_t([unit.correct / images for unit in units.values()], about["confidence"], draws=images)
             critical = sum(unit.critical for unit in units.values()) / (images * len(units))
             rates.append(Rate(design, ber, accuracy.low, accuracy.mean, accuracy.high, critical, len(units), images))
     if not rates:
-        raise InputError(f"{source} holds no results yet")
+        raise InputError(f"{source} holds no results by BER yet")
     worst = min(rates, key=lambda rate: rate.mean)
     return Story(
         title="A fault-injection campaign",

@@ -54,7 +54,7 @@ def test_a_row_says_what_happened() -> None:
         assert sum(row.outcomes.values()) == 6 * 12
         assert row.critical.mean == pytest.approx(row.outcomes["critical"] / 72)
         assert row.sdc.mean == pytest.approx((row.outcomes["critical"] + row.outcomes["tolerable"]) / 72)
-        assert row.strikes == pytest.approx(row.population * row.ber, rel=0.5, abs=0.2)
+        assert row.strikes == pytest.approx(row.population * row.point, rel=0.5, abs=0.2)
     assert "fault list over 12 images" in some.convention
 
 
@@ -262,8 +262,8 @@ def test_bad_questions_are_named() -> None:
     x, labels = data()
     for arguments, text in (
         (([1.5], 1), "a BER is a probability per live site bit and step, 0 to 1, not 1.5"),
-        (([], 1), "one or more different BERs"),
-        (([1e-6, 1e-6], 1), "one or more different BERs"),
+        (([], 1), "one or more different points"),
+        (([1e-6, 1e-6], 1), "one or more different points"),
         (([1e-6], 0), "at least 1 trial and 1 image, not 0 and 12"),
         (([1e-6], 1, -1), r"a seed is 0 to 2\*\*64-1, not -1"),
     ):

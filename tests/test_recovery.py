@@ -154,7 +154,7 @@ def test_dense_lists_shorten_batches_to_fit_memory(network: Network, x: Any) -> 
 )
 def test_a_campaign_loses_nothing(double: Any, network: Network, x: Any, tmp_path: Path) -> None:
     labels = network(x).argmax(axis=1)
-    run: Any = {"bers": [1e-4], "trials": 6, "seed": 3}
+    run: Any = {"points": [1e-4], "trials": 6, "seed": 3}
     good = run_campaign(surviving(EmulatedDevice(ARRAY), network, x), x, labels, **run)
     engine = surviving(double(EmulatedDevice(ARRAY), 9), network, x)  # in the third trial
     store = Store(tmp_path / "store.sqlite")
@@ -180,12 +180,12 @@ def test_what_a_board_measures_is_stored(network: Network, x: Any, tmp_path: Pat
 
 def test_a_campaign_that_stops_keeps_what_it_had(network: Network, x: Any, tmp_path: Path) -> None:
     labels, store = network(x).argmax(axis=1), Store(tmp_path / "store.sqlite")
-    run: Any = {"bers": [1e-4, 1e-3], "trials": 10, "seed": 3, "store": store}
+    run: Any = {"points": [1e-4, 1e-3], "trials": 10, "seed": 3, "store": store}
     dead = surviving(doubles.Dead(EmulatedDevice(ARRAY), 44), network, x)
     with pytest.raises(Lost):
         run_campaign(dead, x, labels, **run)
     (subject,) = store.campaigns()
-    kept = sum(len(store.units(subject, repr(ber))) for ber in run["bers"])
+    kept = sum(len(store.units(subject, repr(ber))) for ber in run["points"])
     assert 8 <= kept < 20
     after = surviving(EmulatedDevice(ARRAY), network, x)
     result = run_campaign(after, x, labels, **run)
