@@ -7,7 +7,6 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -23,6 +22,7 @@ from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
 from hardpoint.host.outcomes import DUE, Counts, classify, count
 from hardpoint.host.plan import Plan
+from hardpoint.host.progress import bar
 from hardpoint.host.provenance import FAULT_MODEL, versions
 from hardpoint.host.rows import Result, Row, Watch, row
 from hardpoint.host.store import Store
@@ -251,7 +251,7 @@ class Prepared:
     def run(self, design: str = "", progress: bool = False) -> Result:
         """Play what is missing and sum up."""
         begun = time.monotonic()
-        with self.crew, _bar(progress, len(self._missing())) as advance:
+        with self.crew, bar(progress, len(self._missing())) as advance:
             if self.campaign.until_error is None:
                 for item, found in self.crew.played(self._items()):
                     self._keep(item, found)
@@ -349,16 +349,3 @@ def _timed(job: Job, item: Item) -> tuple[dict[int, Counts], float]:
     begun = time.monotonic()
     return job.chunk(item), time.monotonic() - begun
 
-
-@contextmanager
-def _bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on standard error, if wanted: yields what is called with how many units were finished."""
-    if not show:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("units", total=total)
-        yield lambda done: progress.advance(task, done)

@@ -12,7 +12,7 @@ __all__ = ["Plan", "duration"]
 class Plan:
     """What a campaign is going to do: `units` per point at `points` points, of which `missing` in all are not stored yet.
 
-    `needed` units per point are enough to know a share to +-`error` at `confidence`, however it turns out.
+    Points are `called` so. `needed` units are enough to know a share to +-`error` at `confidence`, however it turns out.
     `population` is said by `counted`. `seconds` is the expected time, from the time of the first new unit.
     """
 
@@ -27,6 +27,7 @@ class Plan:
     missing: int
     seconds: float
     most: bool = False
+    called: str = "points"
 
     def lines(self) -> list[str]:
         """The plan for people."""
@@ -34,8 +35,8 @@ class Plan:
         return [
             f"plan: {self.convention}",
             f"population: {self.population:,} {self.counted}",
-            f"{self.needed:,} units per point give +-{self.error:g} at {self.confidence:.0%}; {upto}{self.units:,} asked at each of {self.points}"
-            + (" points" if self.points > 1 else " point"),
+            f"{self.needed:,} units give +-{self.error:g} at {self.confidence:.0%}; asked: {upto}{self.units:,}"
+            + (f" in each of {self.points} {self.called}" if self.points > 1 else ""),
             f"{self.missing:,} units to play, expected time {duration(self.seconds)}",
         ]
 
