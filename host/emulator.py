@@ -13,7 +13,7 @@ from hardpoint.faults import FaultList, describe, live
 from hardpoint.host.forward import Forward
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
-from hardpoint.layers import Codes, Conv
+from hardpoint.layers import Codes
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
@@ -37,14 +37,17 @@ class Emulator:
     [[11, -14]]
     """
 
-    def __init__(self, network: Network, array: Array, batch: int = 256, keep: int = 1 << 30) -> None:
+    def __init__(
+        self, network: Network, array: Array, batch: int = 256, keep: int = 1 << 30, bypass: NDArray[np.bool_] | None = None
+    ) -> None:
         array.check(network)
-        if array.dataflow != "os" or array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
-            raise InputError("the emulator knows output-stationary arrays with guarded columns and without a recompute unit")
+        self.bypass = np.zeros((array.rows, array.cols), bool) if bypass is None else np.array(bypass, bool)
+        if self.bypass.shape != (array.rows, array.cols):
+            raise InputError(f"a bypass map is of {array.rows} x {array.cols} PEs, as the array, not of shape {self.bypass.shape}")
         if batch < 1:
             raise InputError(f"a batch holds at least 1 image, not {batch}")
         self.network, self.array, self.batch, self.keep = network, array, batch, keep
-        self.program = Program.of(network, array)
+        self.program = Program.of(network, array, self.bypass)
         self._forward = Forward(network, self.program)
         self._tables = Tables.of(self.program)
         self._work, self._reserved = Work.of(self.program), (0, 0)
@@ -52,7 +55,7 @@ class Emulator:
         self._states: list[NDArray[np.int32]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Emulator, (self.network, self.array, self.batch, self.keep)  # what is kept is no part of the value
+        return Emulator, (self.network, self.array, self.batch, self.keep, self.bypass)  # what is kept is no part of the value
 
     def run(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Codes:
         """Output codes (images, outputs) of inferences `first`, `first` + 1, ... on codes `x` while `faults` strike."""
@@ -98,7 +101,6 @@ class Emulator:
         dead = np.flatnonzero(~live(flips, self.array, tilings))
         if len(dead):
             raise InputError(f"fault {dead[0]} strikes no live bit: {describe(flips[dead[0]])}")
-        self._check_layers(flips)
         self._reserve(1, 0)
         for start, states in self._golden(x):
             a, b = np.searchsorted(records["image"], (start, start + len(states)))
@@ -116,12 +118,6 @@ class Emulator:
         if faults.images < images:
             raise InputError(f"the fault list is for {faults.images} images, not for {images}")
         faults.check(self.array, self.network)
-        self._check_layers(faults.faults)
-
-    def _check_layers(self, faults: NDArray[Any]) -> None:
-        for index, layer in enumerate(self.network.gemms):
-            if isinstance(layer, Conv) and layer.depthwise and bool((faults["layer"] == index).any()):
-                raise InputError(f"layer {layer.name} is depthwise: its mapping on the array, and so its faults, are not defined")
 
     def _golden(self, x: Codes) -> Any:
         """Yield (number of the first image, clean states) batch by batch; states are kept while they fit."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardpoint.array import Array, baugh_wooley_constant
+from hardpoint.array import Array, Guard, baugh_wooley_constant, most_carry
 from hardpoint.errors import InputError
 from hardpoint.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, Rescale
+from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
 __all__ = ["Program"]
@@ -19,26 +20,34 @@ __all__ = ["Program"]
 GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE, FUSED = range(7)
 
 # Columns of the layer table. Offsets count words: IN, OUT, SUMS in an image's state; WEIGHTS (K, N) and TRANSPOSED
-# (N, K) in the weights; REQUANTISE in the requantisation table; AT_M and AT_K rows in the table of places. IN_ID, IN2_ID
-# and OUT_ID number tensors. POOLED: the next layer is a max-pooling that alone reads this one; then that is FUSED into
-# this one, whose own codes are kept nowhere: requantisation never decreases, so it may as well come after pooling.
+# (N, K) in the weights, WHOLE (N, K) those without a bypass; REQUANTISE in the requantisation table; AT_M and AT_K rows in
+# the table of places; ENTRIES in the lists of the recompute unit, of which COUNT are this layer's, and CELLS in the table
+# that says which entry names a sum (-1: none). IN_ID, IN2_ID and OUT_ID number tensors. POOLED: the next layer is a
+# max-pooling that alone reads this one; then that is FUSED into this one, whose own codes are kept nowhere:
+# requantisation never decreases, so it may as well come after pooling. CHUNK: pixels of a weight-stationary tile.
 (
     KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
-    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, POOLED, COLUMNS,
-) = range(36)  # fmt: skip
+    WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, POOLED,
+    WHOLE, TILES_K, CHUNK, ENTRIES, COUNT, CELLS, IN_BITS, WGT_BITS, OUT_BITS, OUT_SIGNED, COLUMNS,
+) = range(46)  # fmt: skip
 
 # Columns of the table of tensors: their offset in the state, their size, codes per pixel, pixels of the tensors before.
 OFFSET, _, ROW, PIXELS = range(4)
 
-# Columns of the table of an array's PEs.
-COLUMN, CARRY, OPERAND, DRAIN, WRAPS, PE_COLUMNS = range(6)
+# Columns of the table of an array's PEs. BOUND: of reduced-precision redundancy, else -1.
+COLUMN, CARRY, OPERAND, DRAIN, WRAPS, BOUND, BYPASS, PE_COLUMNS = range(8)
+
+# Places in the description of the recompute unit.
+UNIT_LANES, UNIT_COLUMN, UNIT_CARRY, UNIT_OPERAND, UNIT_DRAIN, UNIT_WRAPS = range(6)
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
     """`layers` (layer, COLUMNS), `weights` (flat), `requantise` (4, channels: bias, shift, half, odd), `pes` (rows,
-    cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits). `places` (rows, 3) says where operand (m, k)
-    lies in its input: height and width are sums of m's and k's (the padding aside), so is its place in the state.
+    cols, PE_COLUMNS), `sizes` (rows, cols, accumulator bits, operand bits, whether weights stay, whether PEs are
+    bypassed). `places` (rows, 3) says where operand (m, k) lies in its input: height and width are sums of m's and k's
+    (the padding aside), so is its place in the state. `unit` describes the recompute unit; `entries` are the neurons
+    that it computes, `cells` says for every sum of a layer with such neurons which entry names it.
 
     An image's state is one vector of `words` int32: the codes of every tensor, then the sums of every array layer
     (modulo 2**32, without bias). `tensors` (number, 4) describes codes, the input's first.
@@ -51,11 +60,14 @@ class Program:
     sizes: NDArray[np.int64]
     places: NDArray[np.int64]
     tensors: NDArray[np.int64]
+    unit: NDArray[np.int64]
+    entries: NDArray[np.int64]
+    cells: NDArray[np.int32]
     words: int
 
     @classmethod
-    def of(cls, network: Network, array: Array) -> Program:
-        """The tables of `network` on `array`."""
+    def of(cls, network: Network, array: Array, bypass: NDArray[np.bool_]) -> Program:
+        """The tables of `network` on `array`, PEs at which `bypass` (rows, cols) is true bypassed."""
         shapes, names = network.shapes, ["input", *(layer.name for layer in network.layers)]
         fused = {layer.name for i, layer in enumerate(network.layers) if _pooled(network, i)}
         sizes = [0 if name in fused else int(np.prod(shapes[name])) for name in names]
@@ -63,6 +75,9 @@ class Program:
         words = int(offsets[-1])
         rows, weights, requantise, places, at, channel, index = [], [], [], [], 0, 0, 0
         place = 0
+        entries, cells = [np.zeros(0, np.int64)], [np.zeros(0, np.int32)]
+        named = cell = 0
+        masked = array.dataflow == "ws" and bool(bypass.any())
         for i, layer in enumerate(network.layers):
             row = np.zeros(COLUMNS, np.int64)
             sources = [names.index(name) for name in layer.inputs]
@@ -74,17 +89,32 @@ class Program:
             row[KIND] = FUSED if layer.inputs[0] in fused else kind
             row[POOLED] = layer.name in fused
             if isinstance(layer, (Conv, Dense)):
-                gemm = network.gemm(index)
+                tiling = Tiling.of(network.gemm(index), array)
+                gemm = tiling.gemm
                 row[[M, K, N, INDEX, SUMS]] = gemm.m, gemm.k, gemm.n, index, words
-                row[[WEIGHTS, TRANSPOSED, REQUANTISE]] = at, at + layer.weight.size, channel
-                row[SIGNED] = network.formats[layer.input].signed
-                row[TILES_N] = -(-gemm.n // array.cols)
+                row[[WEIGHTS, TRANSPOSED, WHOLE]] = at, at + layer.weight.size, at + layer.weight.size
+                row[[SIGNED, IN_BITS]] = network.formats[layer.input].signed, network.formats[layer.input].bits
+                row[[WGT_BITS, OUT_BITS, OUT_SIGNED]] = layer.weight_format.bits, layer.out.bits, layer.out.signed
+                row[[TILES_N, TILES_K, CHUNK]] = tiling.tiles_n, tiling.tiles_k, tiling.pixels
                 row[[AT_M, AT_K]] = place, place + gemm.m
                 places.append(_places(row))
                 place += gemm.m + gemm.k
-                weights += [layer.matrix().ravel(), layer.matrix().T.ravel()]
+                matrix = layer.matrix()
+                if masked:
+                    kept = matrix * ~tiling.spread(bypass)
+                    weights += [kept.ravel(), kept.T.ravel(), matrix.T.ravel()]
+                    row[WHOLE] += layer.weight.size
+                else:
+                    weights += [matrix.ravel(), matrix.T.ravel()]
                 words += gemm.m * gemm.n
-                at += 2 * layer.weight.size
+                at += (2 + masked) * layer.weight.size
+                listed = important(network, array, index)
+                row[[ENTRIES, COUNT, CELLS]] = named, len(listed), cell
+                if len(listed):
+                    entries.append(listed)
+                    cells.append(np.full(gemm.m * gemm.n, -1, np.int32))
+                    cells[-1][listed] = np.arange(len(listed))
+                    named, cell = named + len(listed), cell + gemm.m * gemm.n
                 index += 1
             row[REQUANTISE] = channel
             requantise.append(table)
@@ -94,8 +124,18 @@ class Program:
         channels = np.array([shapes[name][-1] for name in names])
         pixels = np.cumsum(np.array(sizes) // channels) - np.array(sizes) // channels
         tensors = np.stack([offsets[:-1], np.array(sizes), channels, pixels], axis=1).astype(np.int64)
-        limits = np.array([array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits], np.int64)
-        return cls(np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array), limits, np.concatenate(places), tensors, words)
+        widths = array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits
+        limits = np.array([*widths, array.dataflow == "ws", bypass.any()], np.int64)
+        return cls(
+            np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array, bypass), limits, np.concatenate(places), tensors,
+            _unit(array), np.concatenate(entries), np.concatenate(cells), words,
+        )  # fmt: skip
+
+
+def important(network: Network, array: Array, index: int) -> NDArray[np.int64]:
+    """Neurons of array layer `index` that the recompute unit of `array` computes, in order; none without a unit."""
+    lists = getattr(network, "important", ())
+    return np.array(lists[index] if array.recompute is not None and lists else (), np.int64)
 
 
 def _pooled(network: Network, i: int) -> bool:
@@ -154,24 +194,50 @@ def _requantise(bias: Any, shift: Any) -> NDArray[np.int64]:
     return np.stack([bias, shift, half, (shift > 0).astype(np.int64)])
 
 
-def _pes(array: Array) -> NDArray[np.int64]:
-    """Per PE: guard column, carry bits, operand lanes, drain lanes, whether a flip below the column may wrap PL + lo."""
+def _pes(array: Array, bypass: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Per PE: guard column, carry bits, operand lanes, drain lanes, whether a flip below the column may wrap PL + lo or lag
+    beyond the bound, that bound, whether it is bypassed. The row below the PEs of a weight-stationary array is like them.
+    """
     pes = np.zeros((array.rows, array.cols, PE_COLUMNS), np.int64)
-    pes[..., COLUMN] = array.column_map
-    for row in range(array.rows):
-        for col in range(array.cols):
-            pes[row, col, CARRY] = array.carry_bits(array.guard(row, col))
-            pes[row, col, WRAPS] = _wraps(array, int(pes[row, col, COLUMN]), int(pes[row, col, CARRY]))
+    m, n, width = array.act_bits, array.wgt_bits, array.acc_bits
+    pes[..., COLUMN], pes[..., BYPASS] = array.column_map, bypass
+    pes[..., CARRY] = array.per_pe(array.carry_bits)
+    pes[..., WRAPS] = array.per_pe(lambda guard: _wraps(m, n, width, guard, 1, array.carry_bits(guard)))
+    pes[..., BOUND] = array.per_pe(lambda guard: most_carry(m, n, guard.column or 0) if guard.kind == "rpr" else -1)
     pes[..., OPERAND] = array.operand_lanes
     pes[..., DRAIN] = array.drain_lanes
     return pes
 
 
-def _wraps(array: Array, column: int, carry: int) -> bool:
-    """Whether a flip of one of PL's bits below `column` can push lo + PL beyond its column + carry bits."""
-    if column in (0, array.acc_bits):
+def _wraps(m: int, n: int, width: int, guard: Guard, lanes: int, carry: int) -> bool:
+    """Whether a flip of one of PL's bits below the guard column can push lo + PL beyond its column + carry bits.
+
+    For reduced-precision redundancy: whether it can make the copies lag by more than their bound.
+    """
+    if guard.column is None or guard.column in (0, width):
         return False
-    m, n = array.act_bits, array.wgt_bits
+    most = lanes * _most(m, n, guard.column)
+    if guard.kind == "rpr":
+        return most % (1 << guard.column) == 0
+    return most + (1 << guard.column) - 1 + (1 << (guard.column - 1)) >= 1 << (guard.column + carry)
+
+
+def _most(m: int, n: int, column: int) -> int:
+    """The largest PL of one product."""
     entries = sum(1 << (i + j) for i in range(n) for j in range(m) if i + j < column)
-    constant = max(baugh_wooley_constant(m, n, signed) % (1 << column) for signed in (False, True))
-    return entries + constant + (1 << column) - 1 + (1 << (column - 1)) >= 1 << (column + carry)
+    return entries + max(baugh_wooley_constant(m, n, signed) % (1 << column) for signed in (False, True))
+
+
+def _unit(array: Array) -> NDArray[np.int64]:
+    """Lanes of the recompute unit, its guard column, carry bits, operand and drain lanes, and `_wraps`; without one, zeros."""
+    unit = array.recompute
+    if unit is None:
+        return np.zeros(UNIT_WRAPS + 1, np.int64)
+    guard = unit.guard
+    column = array.acc_bits if guard.column is None else guard.column
+    carry = 0
+    if 0 < column < array.acc_bits:
+        least = (1 << column) - 1
+        carry = ((unit.lanes * _most(array.act_bits, array.wgt_bits, column) + least) >> column).bit_length()
+    wraps = _wraps(array.act_bits, array.wgt_bits, array.acc_bits, guard, unit.lanes, carry)
+    return np.array([unit.lanes, column, carry, 3 if guard.operand else 1, 3 if guard.drain else 1, wraps], np.int64)

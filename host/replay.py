@@ -8,12 +8,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hardpoint.host.buffers import WBUF, strike_buffers, strike_outputs, struck_pixel, undo_buffers
+from hardpoint.host.changes import added_inputs, remember, touch
+from hardpoint.host.datapath import ACT, DRAINS, FOREVER, INDEXES, WGT, link
 from hardpoint.host.jit import compiled, inlined, place
+from hardpoint.host.operands import dot, wrapped
 from hardpoint.host.program import (
-    ADD, ALIGN, ALIGN2, AVGPOOL, DEPTHWISE, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND, KW, LEFT, LOW, OFFSET, OH, OUT,
-    OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, WEIGHTS, C, H, K, M, N, Program, W,
+    ADD, ALIGN, ALIGN2, AVGPOOL, BYPASS, CELLS, CHUNK, COUNT, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
+    KW, LEFT, LOW, OFFSET, OH, OUT, OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, TRANSPOSED,
+    UNIT_LANES, WEIGHTS, WHOLE, C, H, K, M, N, Program, W,
 )  # fmt: skip
-from hardpoint.host.strikes import ACT, DRAINS, FOREVER, WGT, lone, struck_sum
+from hardpoint.host.stationary import begins, ends, lone_below, reach_below, struck_column
+from hardpoint.host.strikes import lone, struck_sum
+from hardpoint.host.unit import lone_unit, named, unit_sum
 
 __all__ = ["Tables", "Work", "replay"]
 
@@ -28,11 +35,15 @@ class Tables(NamedTuple):
     sizes: Any
     places: Any
     tensors: Any
+    unit: Any
+    entries: Any
+    cells: Any
 
     @classmethod
     def of(cls, program: Program) -> Tables:
         """The tables of `program`."""
-        return cls(*(getattr(program, name) for name in cls._fields))
+        tables = cls(*(getattr(program, name) for name in cls._fields))
+        return tables._replace(weights=tables.weights.copy())  # a struck weight buffer changes them for a while
 
 
 class Work(NamedTuple):
@@ -40,8 +51,9 @@ class Work(NamedTuple):
 
     Changed pixels (all channels of a place) per tensor: `count`, `pixels` and where their old codes lie in the log
     (`saved`). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work: `dirty`, `mark`,
-    windows at work: `windows`, `covered`; a row of `codes`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
-    faults, and the mask tables of a PE (`scratch`).
+    windows at work: `windows`, `covered`; rows of codes, `codes` and `single`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
+    faults, and the mask tables of a PE (`scratch`). Struck entries of the recompute unit: `listed`, their `unit_heads` and
+    `unit_tails` among the pairs, the neurons `taken` for theirs, their `final` sums.
     """
 
     count: Any
@@ -56,6 +68,7 @@ class Work(NamedTuple):
     windows: Any
     covered: Any
     codes: Any
+    single: Any
     which: Any
     delta: Any
     heads: Any
@@ -63,6 +76,11 @@ class Work(NamedTuple):
     touched: Any
     pairs: Any
     scratch: Any
+    listed: Any
+    unit_heads: Any
+    unit_tails: Any
+    taken: Any
+    final: Any
 
     @classmethod
     def of(cls, program: Program, flips: int = 0, stuck: int = 0) -> Work:
@@ -70,8 +88,13 @@ class Work(NamedTuple):
         layers, tensors = program.layers, program.tensors
         places, row = int((layers[:, OH] * layers[:, OW]).max()), int(tensors[:, ROW].max())
         cells = int((layers[:, M] * layers[:, N]).max())
-        rows, cols = program.sizes[:2].tolist()
+        rows, cols, *_, stationary, _ = program.sizes.tolist()
         tiles = int((-(-layers[:, M] // rows) * layers[:, TILES_N]).max())
+        # accumulators that one record reaches
+        flip, lasting = max(rows, cols), tiles * max(rows, cols)
+        if stationary:
+            flip, lasting = max(int(layers[:, CHUNK].max()), cols), cells
+        entries = int(layers[:, COUNT].max())
         pixels = int(tensors[-1, PIXELS]) + places
 
         def words(count: int) -> Any:
@@ -80,9 +103,10 @@ class Work(NamedTuple):
         return cls(
             np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64),
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
-            words(places), np.zeros(places, np.uint8), words(places), np.zeros(places, np.uint8), words(row), words(row), words(row),
+            words(places), np.zeros(places, np.uint8), words(places), np.zeros(places, np.uint8), words(row), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
-            np.empty(((flips + stuck * tiles) * max(rows, cols), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
+            np.empty((flips * flip + stuck * max(lasting, entries), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
+            words(entries), words(entries) - 1, words(entries), words(entries) - 1, np.zeros(entries, np.int64),
         )  # fmt: skip
 
 
@@ -112,19 +136,27 @@ def replay(
                 elif layer[KIND] < FUSED:
                     pointwise(tables, work, layer, state)
                 continue
-            begin = at
+            begin, stored = at, 0
             while at < stop and faults[at]["layer"] == layer[INDEX]:
+                stored += int(faults[at]["site"]) >= WBUF
                 at += 1
             dirty = spread(tables, work, layer, state)
-            if at > begin or stuck < len(faults):
+            if stored:
+                dirty = strike_buffers(tables, work, layer, state, faults, begin, at, dirty)
+            if tables.sizes[6]:
+                bypass(tables, work, layer, state, dirty)
+            if at > begin + stored or stuck < len(faults):
                 dirty, disagreed = strike(tables, work, layer, state, faults, begin, at, stuck, image, dirty)
                 if disagreed:
                     voted[unit] = 1
+            end = at if stored else begin
             if layer[POOLED]:
-                settle_pooled(tables, work, layer, layers[i + 1], state, dirty)
+                settle_pooled(tables, work, layer, layers[i + 1], state, dirty, faults, begin, end)
             else:
                 for j in range(dirty):
-                    settle(tables, work, layer, state, work.dirty[j])
+                    settle(tables, work, layer, state, work.dirty[j], faults, begin, end)
+            if stored:
+                undo_buffers(tables, layer, state, faults, begin, at)
         for j in range(out_size):
             outputs[unit, j] = state[out_at + j]
         source = place(0)
@@ -133,28 +165,6 @@ def replay(
             for k in range(place(work.log_size[j])):
                 state[target + k] = log[source + k]
             source += place(work.log_size[j])
-
-
-@inlined
-def remember(work: Any, state: Any, start: int, size: int) -> None:
-    """Log `size` words of the state, about to change."""
-    log, used = work.log, work.used
-    entry, words, source = used[0], place(used[1]), place(start)
-    work.log_at[entry], work.log_size[entry] = start, size
-    for j in range(place(size)):
-        log[words + j] = state[source + j]
-    used[0], used[1] = entry + 1, used[1] + size
-
-
-@inlined
-def touch(work: Any, layer: Any, state: Any, m: int, dirty: int) -> int:
-    """Log the sums of output pixel m before their first change; returns how many pixels are dirty."""
-    if work.mark[m]:
-        return dirty
-    work.mark[m] = 1
-    work.dirty[dirty] = m
-    remember(work, state, layer[SUMS] + m * layer[N], layer[N])
-    return dirty + 1
 
 
 @inlined
@@ -172,13 +182,6 @@ def record(tables: Any, work: Any, layer: Any, state: Any, pixel: int) -> None:
         remember(work, state, layer[OUT] + pixel * layer[N], layer[N])
         for j in range(n):
             state[old + j] = codes[j]
-
-
-@inlined
-def wrapped(x: int, bits: int) -> int:
-    """`x` modulo 2**bits as two's complement."""
-    half = 1 << (bits - 1)
-    return ((x + half) & ((1 << bits) - 1)) - half
 
 
 @inlined
@@ -205,33 +208,37 @@ def differing(tables: Any, work: Any, state: Any, tensor: int, entry: int) -> in
 @inlined
 def spread(tables: Any, work: Any, layer: Any, state: Any) -> int:
     """Add what changed inputs contribute to an array layer's sums; returns how many output pixels are dirty."""
-    tensor, n, c, dirty, weights = layer[IN_ID], place(layer[N]), layer[C], 0, tables.weights
+    tensor, dirty = layer[IN_ID], 0
     base = tables.tensors[tensor, PIXELS]
     for entry in range(base, base + work.count[tensor]):
         pixel, found = int(work.pixels[entry]), differing(tables, work, state, tensor, entry)
         first = 0
         if layer[H] == 1 and layer[W] == 1:  # all of a dense layer's inputs are channels of one pixel
             first, pixel = pixel * tables.tensors[tensor, ROW], 0
-        h, w = pixel // layer[W] + layer[TOP], pixel % layer[W] + layer[LEFT]
-        for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
-            for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
-                m = oh * layer[OW] + ow
-                dirty = touch(work, layer, state, m, dirty)
-                k = ((h - oh * layer[SH]) * layer[KW] + w - ow * layer[SW]) * c + first
-                sums = place(layer[SUMS] + m * layer[N])
-                for i in range(found):
-                    channel, delta = int(work.which[i]), work.delta[i]
-                    if layer[KIND] == DEPTHWISE:
-                        state[sums + place(channel)] += delta * weights[layer[WEIGHTS] + k + channel]
-                    else:
-                        row = place(layer[WEIGHTS]) + place(k + channel) * n
-                        for j in range(n):
-                            state[sums + j] += delta * weights[row + j]
+        dirty = added_inputs(tables, work, layer, state, pixel, first, found, dirty)
     return dirty
 
 
+@compiled
+def bypass(tables: Any, work: Any, layer: Any, state: Any, dirty: int) -> None:
+    """Give sums of dirty pixels what bypassed PEs leave of them: zero where sums stay in a PE; where weights stay, theirs
+    are zero to the array, but not to the recompute unit.
+    """
+    rows, cols, n = tables.sizes[0], tables.sizes[1], layer[N]
+    for j in range(dirty):
+        m = int(work.dirty[j])
+        for channel in range(n):
+            cell = m * n + channel
+            listed = layer[COUNT] > 0 and tables.cells[layer[CELLS] + cell] >= 0
+            if tables.sizes[5]:
+                if listed:
+                    state[layer[SUMS] + cell] = dot(tables, layer, state, m, channel, 0, layer[K], layer[WHOLE])
+            elif not listed and tables.pes[m % rows, channel % cols, BYPASS]:
+                state[layer[SUMS] + cell] = 0
+
+
 @inlined
-def settle(tables: Any, work: Any, layer: Any, state: Any, m: int) -> None:
+def settle(tables: Any, work: Any, layer: Any, state: Any, m: int, faults: Any, begin: int, end: int) -> None:
     """Requantise the sums of output pixel m."""
     bits, table, codes = tables.sizes[2], tables.requantise, work.codes
     work.mark[m] = 0
@@ -240,6 +247,8 @@ def settle(tables: Any, work: Any, layer: Any, state: Any, m: int) -> None:
     for j in range(place(layer[N])):
         x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
         codes[j] = requantised(x, table, channel + j, low, high)
+    if end > begin:
+        strike_outputs(layer, faults, begin, end, m, codes)
     record(tables, work, layer, state, m)
 
 
@@ -276,10 +285,12 @@ def cover(work: Any, layer: Any, pixel: int, windows: int) -> int:
 
 
 @inlined
-def settle_pooled(tables: Any, work: Any, layer: Any, after: Any, state: Any, dirty: int) -> None:
+def settle_pooled(
+    tables: Any, work: Any, layer: Any, after: Any, state: Any, dirty: int, faults: Any, begin: int, end: int
+) -> None:
     """Requantise the windows of pooling `after` that hold one of the `dirty` output pixels."""
     bits, table, codes, windows, n = tables.sizes[2], tables.requantise, work.codes, 0, place(layer[N])
-    channel, low, high = place(layer[REQUANTISE]), layer[LOW], layer[HIGH]
+    channel, low, high, single = place(layer[REQUANTISE]), layer[LOW], layer[HIGH], work.single
     for j in range(dirty):
         work.mark[work.dirty[j]] = 0
         windows = cover(work, after, int(work.dirty[j]), windows)
@@ -290,13 +301,29 @@ def settle_pooled(tables: Any, work: Any, layer: Any, after: Any, state: Any, di
         top, left = oh * after[SH] - after[TOP], (window - oh * after[OW]) * after[SW] - after[LEFT]
         for j in range(n):
             codes[j] = -(1 << 31)
+        struck = 0
         for h in range(max(0, top), min(after[H], top + after[KH])):
             for w in range(max(0, left), min(after[W], left + after[KW])):
+                if end > begin and struck_pixel(layer, faults, begin, end, h * after[W] + w):
+                    struck += 1
+                    continue
                 sums = place(layer[SUMS] + (h * after[W] + w) * layer[N])
                 for j in range(n):
                     codes[j] = max(codes[j], wrapped(int(state[sums + j]) + table[place(0), channel + j], bits))
         for j in range(n):
-            codes[j] = requantised(int(codes[j]), table, channel + j, low, high)
+            if codes[j] > -(1 << 31) or not struck:
+                codes[j] = requantised(int(codes[j]), table, channel + j, low, high)
+        if struck:
+            for h in range(max(0, top), min(after[H], top + after[KH])):
+                for w in range(max(0, left), min(after[W], left + after[KW])):
+                    if struck_pixel(layer, faults, begin, end, h * after[W] + w):
+                        sums = place(layer[SUMS] + (h * after[W] + w) * layer[N])
+                        for j in range(n):
+                            x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
+                            single[j] = requantised(x, table, channel + j, low, high)
+                        strike_outputs(layer, faults, begin, end, h * after[W] + w, single)
+                        for j in range(n):
+                            codes[j] = max(codes[j], single[j])
         record(tables, work, after, state, window)
 
 
@@ -332,52 +359,89 @@ def pool(tables: Any, work: Any, layer: Any, state: Any) -> None:
 def strike(
     tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: int, end: int, stuck: int, image: int, dirty: int
 ) -> tuple[int, int]:
-    """Give every accumulator that flips `begin` .. `end` - 1 or stuck bits reach its struck sum.
+    """Give every sum that flips `begin` .. `end` - 1 or stuck bits reach its struck value.
 
     Returns how many output pixels are dirty and whether a vote disagreed.
     """
-    rows = tables.sizes[0]
-    tiles = (layer[M] + rows - 1) // rows * layer[TILES_N]
-    pairs = work.pairs
-    hit = linked = 0
+    pairs, stationary = work.pairs, tables.sizes[5]
+    hit = linked = entries = 0
+    here = image << 16 | layer[INDEX]
+    tiles = (layer[M] + tables.sizes[0] - 1) // tables.sizes[0] * layer[TILES_N]
     for i in range(begin, end):
         fault = faults[i]
         start = int(fault["step"])
-        linked, hit = reach(tables, work, layer, fault, i, int(fault["tile"]), start, start + 1, pairs, linked, hit)
+        if int(fault["site"]) >= WBUF:
+            continue
+        if int(fault["row"]) == UNIT_ROW:
+            linked, entries = listed(work, pairs, i, int(fault["tile"]), start, start + 1, linked, entries)
+        elif stationary:
+            linked, hit = reach_below(tables, work, layer, fault, i, pairs, linked, hit)
+        else:
+            linked, hit = reach(tables, work, layer, fault, i, int(fault["tile"]), start, start + 1, pairs, linked, hit)
     for i in range(stuck, len(faults)):
         fault = faults[i]
-        here = image << 16 | layer[INDEX]
-        begins = int(fault["image"]) << 16 | int(fault["layer"])
-        ends = int(fault["end_image"]) << 16 | int(fault["end_layer"])
-        if here < begins or here > ends:
+        if not int(fault["image"]) << 16 | int(fault["layer"]) <= here <= int(fault["end_image"]) << 16 | int(fault["end_layer"]):
             continue
-        for tile in range(int(fault["tile"]) if here == begins else 0, tiles):
-            start, stop = 0, FOREVER
-            if here == begins and tile == int(fault["tile"]):
-                start = int(fault["step"])
-            if here == ends and tile >= int(fault["end_tile"]):
-                stop = int(fault["end_step"]) if tile == int(fault["end_tile"]) else 0
+        unit = int(fault["row"]) == UNIT_ROW
+        if stationary and not unit:
+            linked, hit = reach_below(tables, work, layer, fault, i, pairs, linked, hit)
+            continue
+        for tile in range(layer[COUNT] if unit else tiles):
+            start, stop = begins(fault, here, tile), ends(fault, here, tile)
             if start < stop:
-                linked, hit = reach(tables, work, layer, fault, i, tile, start, stop, pairs, linked, hit)
+                if unit:
+                    linked, entries = listed(work, pairs, i, tile, start, stop, linked, entries)
+                else:
+                    linked, hit = reach(tables, work, layer, fault, i, tile, start, stop, pairs, linked, hit)
     voted = 0
+    for j in range(entries):
+        entry = int(work.listed[j])
+        cell = int(tables.entries[layer[ENTRIES] + entry])
+        work.taken[entry] = named(faults, pairs, work.unit_heads[entry], cell)
+        if work.taken[entry] != cell:  # what the array makes of it stays
+            value = own(tables, layer, state, cell // layer[N], cell % layer[N])
+            dirty = changed(tables, work, layer, state, cell, value, dirty)
     for j in range(hit):
         cell = int(work.touched[j])
         head, target = int(work.heads[cell]), place(layer[SUMS] + cell)
         work.heads[cell] = -1
         m, channel, row, col = pairs[head, 4], pairs[head, 5], pairs[head, 6], pairs[head, 7]
+        covered = overwritten(tables, work, layer, cell)
         total, known, value, disagreed = int(state[target]), 0, 0, 0
+        if tables.sizes[6] and (covered or layer[COUNT] > 0):
+            total = own(tables, layer, state, m, channel)
         if pairs[head, 3] < 0 and pairs[head, 0] < stuck:
-            known, value, disagreed = lone(tables, layer, state, faults[pairs[head, 0]], row, col, m, channel, total)
-        if not known:
+            if stationary:
+                known, value, disagreed = lone_below(tables, layer, state, faults[pairs[head, 0]], col, m, channel, total)
+            else:
+                known, value, disagreed = lone(tables, layer, state, faults[pairs[head, 0]], row, col, m, channel, total)
+        if not known and stationary:
+            value, disagreed = struck_column(
+                tables, layer, state, faults, pairs, head, image, col, m, channel, total, work.scratch
+            )
+        elif not known:
+            if tables.pes[row, col, BYPASS]:
+                total = dot(tables, layer, state, m, channel, 0, layer[K], layer[TRANSPOSED])
             value, disagreed = struck_sum(
                 tables, layer, state, faults, pairs, head, row, col, m, channel, total, work.scratch
             )
         voted |= disagreed
-        value = wrapped(value, tables.sizes[2])
-        if value != total:
-            dirty = touch(work, layer, state, m, dirty)
-            state[target] = value
+        if not covered:
+            dirty = changed(tables, work, layer, state, cell, value, dirty)
+    if entries:
+        dirty, disagreed = computed_again(tables, work, layer, state, faults, entries, stuck, dirty)
+        voted |= disagreed
     return dirty, voted
+
+
+@inlined
+def changed(tables: Any, work: Any, layer: Any, state: Any, cell: int, value: int, dirty: int) -> int:
+    """Give sum `cell` of a layer the value `value` modulo 2**acc_bits; returns how many output pixels are dirty."""
+    value, target = wrapped(value, tables.sizes[2]), place(layer[SUMS] + cell)
+    if value != state[target]:
+        dirty = touch(work, layer, state, cell // layer[N], dirty)
+        state[target] = value
+    return dirty
 
 
 @inlined
@@ -399,17 +463,89 @@ def reach(
         if stop == start + 1:
             row = row_end - 1 - (start - layer[K])
             row_end = row + 1
+    if layer[KIND] == DEPTHWISE:  # channel n lies alone, in column n mod cols
+        n = left // cols
+        mine = n % cols
+        if not col <= mine < col_end:
+            return linked, hit
+        left, col, col_end = n - mine, mine, mine + 1
     for r in range(max(row, 0), min(row_end, layer[M] - top)):
         for c in range(col, min(col_end, layer[N] - left)):
-            cell = (top + r) * layer[N] + left + c
-            pairs[linked, 0], pairs[linked, 1], pairs[linked, 2], pairs[linked, 3] = i, start, stop, -1
-            pairs[linked, 4], pairs[linked, 5], pairs[linked, 6], pairs[linked, 7] = top + r, left + c, r, c
-            if work.heads[cell] < 0:
-                work.heads[cell] = linked
-                work.touched[hit] = cell
-                hit += 1
-            else:
-                pairs[work.tails[cell], 3] = linked
-            work.tails[cell] = linked
-            linked += 1
+            linked, hit = link(work, pairs, layer, i, start, stop, top + r, left + c, r, c, linked, hit)
     return linked, hit
+
+
+UNIT_ROW = 254
+
+
+@inlined
+def listed(work: Any, pairs: Any, i: int, entry: int, start: int, stop: int, linked: int, entries: int) -> tuple[int, int]:
+    """Link fault `i`, acting in steps `start` .. `stop` - 1, to entry `entry` of the recompute unit's list."""
+    pairs[linked, 0], pairs[linked, 1], pairs[linked, 2], pairs[linked, 3] = i, start, stop, -1
+    if work.unit_heads[entry] < 0:
+        work.unit_heads[entry] = linked
+        work.listed[entries] = entry
+        entries += 1
+    else:
+        pairs[work.unit_tails[entry], 3] = linked
+    work.unit_tails[entry] = linked
+    return linked + 1, entries
+
+
+@inlined
+def overwritten(tables: Any, work: Any, layer: Any, cell: int) -> int:
+    """Whether the entry that names sum `cell` in the unit's list still does."""
+    if layer[COUNT] == 0:
+        return 0
+    entry = int(tables.cells[layer[CELLS] + cell])
+    return int(entry >= 0 and (work.taken[entry] < 0 or work.taken[entry] == cell))
+
+
+@inlined
+def own(tables: Any, layer: Any, state: Any, m: int, n: int) -> int:
+    """The array's own clean sum for (m, n), whatever the recompute unit makes of it."""
+    if not tables.sizes[6]:
+        return int(state[layer[SUMS] + m * layer[N] + n])
+    if not tables.sizes[5] and tables.pes[m % tables.sizes[0], n % tables.sizes[1], BYPASS]:
+        return 0
+    return dot(tables, layer, state, m, n, 0, layer[K], layer[TRANSPOSED])
+
+
+@compiled
+def computed_again(
+    tables: Any, work: Any, layer: Any, state: Any, faults: Any, entries: int, stuck: int, dirty: int
+) -> tuple[int, int]:
+    """Give the sums that struck entries of the recompute unit's list name what the unit makes of them.
+
+    Returns how many output pixels are dirty and whether a vote disagreed.
+    """
+    pairs, voted, n = work.pairs, 0, layer[N]
+    for j in range(entries):
+        entry = int(work.listed[j])
+        cell, head = int(work.taken[entry]), int(work.unit_heads[entry])
+        work.unit_heads[entry] = -1
+        work.final[j] = FOREVER
+        if cell >= layer[M] * n:
+            continue
+        m, channel = cell // n, cell % n
+        known, value, disagreed = 0, 0, 0
+        total = int(state[layer[SUMS] + cell])
+        if cell != tables.entries[layer[ENTRIES] + entry]:
+            total = dot(tables, layer, state, m, channel, 0, layer[K], layer[WHOLE])
+        if pairs[head, 3] < 0 and pairs[head, 0] < stuck and int(faults[pairs[head, 0]]["site"]) != INDEXES:
+            known, value, disagreed = lone_unit(tables, layer, state, faults[pairs[head, 0]], m, channel, total)
+        if not known:
+            value, disagreed = unit_sum(tables, layer, state, faults, pairs, head, m, channel, total, work.scratch)
+        voted |= disagreed
+        other = int(tables.cells[layer[CELLS] + cell])
+        last = not (other > entry and work.taken[other] < 0)
+        for i in range(entries):  # later entries win
+            last &= work.listed[i] <= entry or work.taken[int(work.listed[i])] != cell
+        if last:
+            work.final[j] = value
+    for j in range(entries):
+        entry = int(work.listed[j])
+        if work.final[j] < FOREVER:
+            dirty = changed(tables, work, layer, state, int(work.taken[entry]), int(work.final[j]), dirty)
+        work.taken[entry] = -1
+    return dirty, voted
