@@ -20,7 +20,7 @@ class Schedule:
 
     >>> s = Schedule.epochs(60000)
     >>> s.images[:5], s.images[-1], s.up(4000.5), s.after(3750)
-    ((0, 1875, 2812, 3750, 5625), 480000, 5625, 5625)
+    ((0, 469, 703, 938, 1406), 480000, 5625, 5625)
     """
 
     images: tuple[int, ...]
@@ -31,8 +31,8 @@ class Schedule:
 
     @classmethod
     def epochs(cls, images: int, most: float = 8.0) -> Schedule:
-        """Amounts from 1/32 of an epoch of `images` up to `most` epochs, each at most half as much again as the one before."""
-        shares = [0.0, 1 / 32]
+        """Amounts from 1/128 of an epoch of `images` up to `most` epochs, each at most half as much again as the one before."""
+        shares = [0.0, 1 / 128]
         while shares[-1] < most:
             octave = 2.0 ** math.floor(math.log2(shares[-1]))
             shares.append(min(most, shares[-1] + octave / 2))

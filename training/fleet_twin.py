@@ -25,12 +25,15 @@ class Adam:
     """Adam (Kingma and Ba 2015) at a constant rate, so that a run can stop anywhere, and how its steps are averaged.
 
     The weights that count are a running average of the iterates, weighted towards the recent ones by (t + 1)^`tail`
-    (polynomial-decay averaging, Shamir and Zhang 2013): it takes the place of a falling rate.
+    (polynomial-decay averaging, Shamir and Zhang 2013): it takes the place of a falling rate. `teacher` is the share of
+    the targets that are the whole network's own probabilities instead of labels (distillation, Hinton et al. 2015):
+    what a chip must learn is the network that it had before.
     """
 
     rate: float = 1e-3
     batch: int = 64
     tail: float = 8.0
+    teacher: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 < self.rate < 1:
@@ -39,6 +42,8 @@ class Adam:
             raise InputError(f"a batch has at least 1 sample, not {self.batch}")
         if self.tail < 0:
             raise InputError(f"the averaging's tail must be 0 or more, not {self.tail}")
+        if not 0 <= self.teacher <= 1:
+            raise InputError(f"the teacher's share of the targets is 0 to 1, not {self.teacher}")
 
 
 class Twin:
@@ -87,8 +92,21 @@ class Twin:
             mean.assign(value)
         self._step.assign(0.0)
 
+    def targets(self, x: NDArray[Any], labels: NDArray[np.int64]) -> NDArray[np.float32]:
+        """What training aims at: (images, classes) probabilities, the template's own and the labels' by `Adam.teacher`.
+
+        Loads the template to find out.
+        """
+        self.load([np.ones(layer.weight.shape, bool) for layer in self.template.gemms])
+        codes = self.outputs(x)
+        unit = 2.0 ** -self.template.formats[self.template.layers[-1].name].frac
+        scores = (codes - codes.max(axis=1, keepdims=True)) * unit
+        own = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        share = self.adam.teacher
+        return np.asarray(share * own + (1 - share) * np.eye(codes.shape[1])[labels], np.float32)
+
     def train(self, x: Any, y: Any, order: NDArray[np.int64]) -> None:
-        """Train on samples `order` of the codes `x` and labels `y` (tensors), in batches; the last one may be short."""
+        """Train on samples `order` of the codes `x` and targets `y` (tensors), in batches; the last one may be short."""
         whole = len(order) // self.adam.batch * self.adam.batch
         if whole:
             self._compiled(x, y, self._tf.constant(order[:whole].reshape(-1, self.adam.batch), self._tf.int32))
@@ -189,7 +207,7 @@ class Twin:
                 logits = self._logits(tf.gather(x, index), self._trained) * unit
                 logits = logits if permutation is None else tf.gather(logits, permutation, axis=1)
                 loss = tf.reduce_mean(
-                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels=tf.gather(y, index), logits=logits)
+                    tf.nn.softmax_cross_entropy_with_logits(labels=tf.gather(y, index), logits=logits)
                 )
             gradients = tape.gradient(loss, self._trained)
             self._step.assign_add(1.0)
