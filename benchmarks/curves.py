@@ -29,8 +29,10 @@ def plot_curves(curves: dict[str, Any], path: Path) -> None:
         top.errorbar(scales, means, [below, above], fmt="o-", capsize=3, color="#0072B2")
         seeds = accuracy[0]["seeds"]
         top.set(title=name, ylabel=f"clean test accuracy (%), range of {seeds} seed{'s' * (seeds > 1)}")
-        bottom.plot(scales, [row["pe_lut"] for row in rows], "s-", color="#D55E00", label="guarded")
-        bottom.plot(scales, [row["pe_lut_unprotected"] for row in rows], "--", color="#555555", label="unprotected")
+        for significance, marker, colour in ((0, "^-", "#009E73"), (2, "s-", "#E69F00"), (4, "v-", "#D55E00")):
+            luts = [row["pe_lut"][str(significance)] for row in rows]
+            bottom.plot(scales, luts, marker, color=colour, label=f"guarded from code bit {significance} on")
+        bottom.axhline(found["pe_lut_unprotected"], ls="--", color="#555555", label="unprotected")
         bottom.set(xlabel="quantisation constraint q_scale (bits)", ylabel="LUTs of one PE (Yosys)", ylim=(0, None))
         bottom.legend()
     with atomic_path(path) as part:

@@ -42,7 +42,9 @@ RECIPE = {
     "kws": Recipe(30, 8, 64),
 }
 SHARES = (0.05, 0.10, 0.20, 0.30)
+SIGNIFICANCES = (0, 1, 2, 3, 4, 5)
 SIGNIFICANCE = 4  # unguarded columns may move an output by less than 2**4 codes of 2**8
+WIDTH = 24  # of the accumulator
 AFFORDABLE = 0.005  # clean accuracy that the quantisation constraint may cost
 PARTS = ("accuracy", "curve", "ranking", "robust")
 
@@ -52,7 +54,7 @@ def main() -> None:
     parser.add_argument("--data", action="append", default=[], metavar="NAME=PATH", help="digits needs none")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 4])
-    parser.add_argument("--scales", type=int, nargs="+", default=[0, 9, 10, 11, 12, 13])
+    parser.add_argument("--scales", type=int, nargs="+", default=[0, 10, 11, 12, 13])
     parser.add_argument("--trials", type=int, default=200_000)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
@@ -65,9 +67,9 @@ def main() -> None:
                 for data in sets:
                     results.note("accuracy", data.name, accuracies(options.out, data, options.bits, (seed, bits)))
     if "curve" in options.parts:
-        for data in sets:
-            for rows in curve(options.out, data, options.scales, options.seeds):
-                results.note("qscale_curve", data.name, rows)
+        for seeds in range(1, options.seeds + 1):
+            for data in sets:
+                results.note("qscale_curve", data.name, curve(options.out, data, options.scales, seeds))
                 plot_curves(results.table["qscale_curve"], options.out / "qscale_curve.svg")
     if "ranking" in options.parts:
         for data in sets:
@@ -172,52 +174,73 @@ def accuracy_run(out: Path, data: DataSet, bits: int, seed: int) -> dict[str, An
     }
 
 
-def curve(out: Path, data: DataSet, scales: list[int], seeds: int) -> Any:
-    """Clean accuracy and the cost of one guarded PE at each quantisation constraint, seed by seed; 0 is unconstrained.
+def curve(out: Path, data: DataSet, scales: list[int], seeds: int) -> dict[str, Any]:
+    """Clean accuracy and the cost of one guarded PE at each quantisation constraint; 0 is unconstrained.
 
-    The guard column is the smallest shift plus the significance: what lies below moves an output by less than that.
-    Without the constraint the best seed counts, with it the worst.
+    Runs of other constraints that were made before are shown as well, with the seeds that they have. The guard column is the smallest shift plus the significance: what lies below moves an output by less than that.
+    Without the constraint the best seed counts, with it the worst. Networks must be proved to fit accumulators of W bits.
     """
-    columns: dict[int, list[int]] = {scale: [] for scale in scales}
-    tests: dict[int, list[float]] = {scale: [] for scale in scales}
-    bounds: dict[int, list[int]] = {scale: [] for scale in scales}
-    for seed in range(seeds):
-        for scale in scales:
-            model, about = trained(out, data, 8, scale, seed)
-            network = conversion(model, data.format).network
-            tests[scale].append(about["accuracy"]["test"])
-            columns[scale].append(min(int(layer.shift.min()) for layer in network.gemms) + SIGNIFICANCE)
-            bounds[scale].append(max(network.accumulator_bits(layer) for layer in network.gemms))
-            rows = [
-                {
-                    "q_scale": at,
-                    "accuracy": spread(tests[at]),
-                    "loss": spread((np.array(tests[0][: len(tests[at])]) - tests[at]).tolist()),
-                    "tests": tests[at],
-                    "guard_columns": columns[at],
-                    "accumulator_bits": bounds[at],
-                    "pe_lut": pe_lut((max if at == 0 else min)(columns[at])),
-                    "pe_lut_unprotected": pe_lut(None),
-                }
-                for at in scales
-                if tests[at]
-            ]
-            yield {"rows": rows, "saving": saving(rows)}
+    rows = []
+    free = [constrained_run(out, data, 0, seed) for seed in range(seeds)]
+    for scale in range(21):
+        wanted = [
+            seed for seed in range(seeds) if scale in (0, *scales) or network_file(out, data, scale, seed).is_file()
+        ]
+        if not wanted:
+            continue
+        runs = [constrained_run(out, data, scale, seed) for seed in wanted]
+        shifts = [min(run["shifts"]) for run in runs]
+        rows.append(
+            {
+                "q_scale": scale,
+                "accuracy": spread([run["test"] for run in runs]),
+                "loss": spread([free[seed]["test"] - run["test"] for seed, run in zip(wanted, runs, strict=True)]),
+                "tests": [run["test"] for run in runs],
+                "smallest_shifts": shifts,
+                "accumulator_bits": [max(run["accumulator_bits"]) for run in runs],
+                "pe_lut": {str(s): pe_lut((min if scale else max)(shifts) + s) for s in SIGNIFICANCES},
+            }
+        )
+    return {
+        "rows": rows,
+        "significance": SIGNIFICANCE,
+        "pe_lut_unprotected": pe_lut(None),
+        "saving": {str(s): saving(rows, str(s)) for s in SIGNIFICANCES},
+    }
 
 
-def saving(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """The largest constraint that costs at most AFFORDABLE on average, and what it saves of the guarded PE."""
+def constrained_run(out: Path, data: DataSet, q_scale: int, seed: int) -> dict[str, Any]:
+    """Accuracies of a run, and every array layer's smallest shift and width of its sums."""
+    beside = network_file(out, data, q_scale, seed)
+    if not beside.is_file():
+        model, about = trained(out, data, 8, q_scale, seed)
+        network = conversion(model, data.format).network
+        shifts = [int(layer.shift.min()) for layer in network.gemms]
+        widths = [network.accumulator_bits(layer) for layer in network.gemms]
+        write_json(beside, {**about["accuracy"], "shifts": shifts, "accumulator_bits": widths})
+        say(f"{data.name} q_scale {q_scale}, seed {seed}: shifts {shifts}, sums of {widths} bits")
+    return dict(load_json(beside, "record of a network"))
+
+
+def network_file(out: Path, data: DataSet, q_scale: int, seed: int) -> Path:
+    """Where a run keeps what the curve needs of its network."""
+    return cached(out, data, RECIPE[data.name], bits=8, q_scale=q_scale, seed=seed).with_suffix(".network.json")
+
+
+def saving(rows: list[dict[str, Any]], significance: str) -> dict[str, Any]:
+    """The largest constraint that costs at most AFFORDABLE on average within W bits, and what it saves of the guarded PE."""
     free = next(row for row in rows if row["q_scale"] == 0)
-    affordable = [row for row in rows if row["loss"]["mean"] <= AFFORDABLE]
-    best = max(affordable, key=lambda row: row["q_scale"])
+    fit = [row for row in rows if max(row["accumulator_bits"]) <= WIDTH and row["loss"]["mean"] <= AFFORDABLE]
+    if not fit:
+        return {}
+    best = max(fit, key=lambda row: int(row["q_scale"]))
+    before, after = free["pe_lut"][significance], best["pe_lut"][significance]
     return {
         "q_scale": best["q_scale"],
-        "loss": best["loss"]["mean"],
-        "pe_lut": best["pe_lut"],
-        "pe_lut_unconstrained": free["pe_lut"],
-        "saved": 1 - best["pe_lut"] / free["pe_lut"],
-        "guard_saved": 1
-        - (best["pe_lut"] - best["pe_lut_unprotected"]) / (free["pe_lut"] - free["pe_lut_unprotected"]),
+        "loss": best["loss"],
+        "pe_lut": after,
+        "pe_lut_unconstrained": before,
+        "saved": 1 - after / before,
     }
 
 
@@ -229,19 +252,14 @@ def pe_lut(column: int | None) -> float:
 
 def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
     """Every method's ranking against injection on held-out images: rank correlation and coverage of critical faults."""
-    model, _ = trained(out, data, 8, 0, 0)
-    converted = conversion(model, data.format)
-    network = converted.network
+    network = conversion(trained(out, data, 8, 0, 0)[0], data.format).network
     test = data.test.x[:1000]
     began = time.monotonic()
     truth = inject(network, test, trials, seed=1)
     say(f"{data.name}: {trials} injections in {time.monotonic() - began:.0f} s, {truth.critical.sum()} critical")
     methods = {}
     for method in METHODS:
-        ranking = rank(
-            method, network, data.train.x[:500], model=model, keras_layers=converted.keras_layers, seed=7, trials=trials,
-            data=data.name,
-        )  # fmt: skip
+        ranking = rank(method, network, data.train.x[:500], seed=7, trials=trials, data=data.name)
         row: dict[str, Any] = {
             "rank_correlation": rank_correlation(ranking, truth, network).value(),
             "rank_correlation_channels": rank_correlation(ranking, truth, network, channels=True).value(),

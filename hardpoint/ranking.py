@@ -25,23 +25,29 @@ class Ranking:
 
     Higher is more vulnerable; scores of different layers are comparable. `method` says how they were found (`gradient`,
     `activation`, `weight`, `taylor`, `injection`, `random`, ...), `network` is the digest of the network meant, and
-    `provenance` holds data set, sample size and seed.
+    `provenance` holds data set, sample size and seed. `bits[l]`, of shape (columns, 2), says for every column of layer
+    l's accumulator how often a flip changes the output code, and by how many codes on average; it may be left out.
     """
 
     neurons: tuple[NDArray[np.float64], ...]
     method: str
     network: str
     provenance: dict[str, Any] = field(default_factory=dict)
+    bits: tuple[NDArray[np.float64], ...] = ()
 
     def __post_init__(self) -> None:
-        frozen = []
-        for i, scores in enumerate(self.neurons):
-            array = np.array(scores, np.float64)
-            if not array.size or not np.isfinite(array).all():
-                raise InputError(f"ranking: the scores of layer {i} must be finite numbers, at least one")
-            array.setflags(write=False)
-            frozen.append(array)
-        object.__setattr__(self, "neurons", tuple(frozen))
+        for key, what in (("neurons", "scores"), ("bits", "bits")):
+            frozen = tuple(np.array(scores, np.float64) for scores in getattr(self, key))
+            for i, array in enumerate(frozen):
+                if not array.size or not np.isfinite(array).all():
+                    raise InputError(f"ranking: the {what} of layer {i} must be finite numbers, at least one")
+                array.setflags(write=False)
+            object.__setattr__(self, key, frozen)
+        if self.bits and len(self.bits) != len(self.neurons):
+            raise InputError(f"ranking: bits of {len(self.bits)} layers, neurons of {len(self.neurons)}")
+        for i, table in enumerate(self.bits):
+            if table.ndim != 2 or table.shape[1] != 2:
+                raise InputError(f"ranking: the bits of layer {i} must be (columns, 2), not {table.shape}")
 
     def channels(self, layer: int) -> NDArray[np.float64]:
         """Score of every output channel of array layer `layer`: the sum over its neurons."""
@@ -100,24 +106,26 @@ class Ranking:
             "network": self.network,
             "provenance": self.provenance,
         }
-        save_npz(path, header, {f"layer{i}": scores for i, scores in enumerate(self.neurons)})
+        layers = {f"layer{i}": scores for i, scores in enumerate(self.neurons)}
+        save_npz(path, header, layers | {f"bits{i}": table for i, table in enumerate(self.bits)})
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Ranking:
         """Read a ranking; anything else than what `save` writes is an InputError."""
         header, arrays = load_npz(path, "ranking")
-        fields = {item.name for item in dataclasses.fields(cls)} - {"neurons"} | {"format"}
+        fields = {item.name for item in dataclasses.fields(cls)} - {"neurons", "bits"} | {"format"}
         if only_keys(header, fields, "ranking").pop("format", None) != "hardpoint ranking 1":
             raise InputError(f"{path} is no ranking of format 1")
         try:
-            return cls(tuple(arrays[f"layer{i}"] for i in range(len(arrays))), **header)
+            bits = tuple(arrays.pop(f"bits{i}") for i in range(sum(name.startswith("bits") for name in arrays)))
+            return cls(tuple(arrays[f"layer{i}"] for i in range(len(arrays))), **header, bits=bits)
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} is no ranking: {error}") from None
 
     @property
     def digest(self) -> str:
         """Names the ranking by content."""
-        return digest(self.method, self.network, *self.neurons)
+        return digest(self.method, self.network, *self.neurons, *self.bits)
 
 
 def hardened_order(scores: NDArray[np.float64], cols: int, hardened: NDArray[np.int64]) -> list[int]:

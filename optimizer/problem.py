@@ -135,7 +135,7 @@ def _train(data: Any, model: str, seed: int, folder: Path, task: Task) -> tuple[
         made = conversion(trained.model, data.format, q_scale=q_scale, name=f"{model}-q{q_scale}")
         network = made.network
         equal += gate1(trained.model, network, data.test.x)
-        ranking = rank("gradient", network, x, model=trained.model, keras_layers=made.keras_layers, data=data.name)
+        ranking = rank("gradient", network, x, data=data.name)
         networks[q_scale] = Candidate(network, ranking, accuracy_of(network, x, labels))
         done(len(networks))
     return networks, equal

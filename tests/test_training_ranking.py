@@ -1,5 +1,6 @@
 """Rankings and the injections that judge them."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import pytest
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed, wrap
 from hardpoint.layers import Add, Conv, Dense, MaxPool, requantise
-from hardpoint.network import Network
+from hardpoint.network import Criterion, Network
 from hardpoint.ranking import Ranking
+from hardpoint.training.gradients import gradients
 from hardpoint.training.injection import inject
-from hardpoint.training.ranking import METHODS, bit_effects, rank
+from hardpoint.training.ranking import DEFAULT, METHODS, bit_effects, rank
 
 BITS = 14
 RNG = np.random.default_rng(5)
@@ -98,8 +100,39 @@ def test_bit_effects_equal_flipping_the_finished_sum() -> None:
         assert (np.diff(table[:, 0]) >= -0.35).all()
 
 
+def test_gradients_are_the_networks_own_and_agree_with_differences() -> None:
+    """Nothing saturates in this network and shifts are none, so it is linear wherever a ReLU is off or on."""
+    wide, weight = Fixed(16, 2, True), Fixed(5, 1, True)
+    rng = np.random.default_rng(2)
+    a = Conv("a", "input", rng.integers(-9, 10, (2, 2, 1, 3)), rng.integers(-5, 6, 3), 0, wide, weight, (2, 1), (1, 0, 0, 1), relu=True)
+    b = Conv("b", "a", rng.integers(-3, 4, (2, 2, 3, 1)), np.zeros(3), 0, wide, weight, (1, 2), depthwise=True)
+    d = Dense("d", "p", rng.integers(-3, 4, (3, 4)), np.zeros(4), 0, Fixed(20, 2, True), weight)
+    network = Network((6, 4, 1), Fixed(4, 0, False), (a, b, MaxPool("p", "b", (2, 2), (2, 2)), d), output_order=(2, 0, 3, 1))
+    x = rng.integers(0, 16, (30, 6, 4, 1))
+    trace = network.trace(x)
+    found = list(gradients(network, x, lambda tf, outputs: outputs[:, 0], batch=7))
+    outputs = np.concatenate([part.outputs for part in found])
+    assert np.array_equal(outputs * 4, network(x))
+    for index, layer in enumerate(network.gemms):
+        acts = np.concatenate([part.acts[index] for part in found])
+        grads = np.concatenate([part.grads[index] for part in found])
+        assert np.array_equal(acts * 4, trace[layer.name])
+        for image in range(5):
+            codes = trace[layer.name][image].ravel()
+            for neuron in range(len(codes)):
+                moved = trace[layer.name][image].copy()
+                moved.reshape(-1)[neuron] += 1
+                values = {layer.name: moved[None]}
+                for follower in network.layers[network.layers.index(layer) + 1 :]:
+                    values[follower.name] = follower(values[follower.input], 1 << 14)
+                change = network.ordered(values["d"])[0, 0] - network(x[image][None])[0, 0]
+                slope = grads[image].ravel()[neuron]
+                # where a maximum changes hands, the difference is that of another branch
+                assert change == slope or (layer.name != "d" and 0 in (change, slope))
+
+
 @pytest.fixture(scope="module")
-def converted() -> tuple[Any, Any, Any]:
+def converted() -> tuple[Any, Network]:
     from hardpoint.hls.frontend import conversion
     from hardpoint.training.data import digits
     from hardpoint.training.models import architecture
@@ -107,29 +140,26 @@ def converted() -> tuple[Any, Any, Any]:
 
     data = digits()
     model = train(architecture("digits-cnn", data.shape, 10), data, recipe=Recipe(8, 2), q_scale=6).model
-    return data, model, conversion(model, data.format)
+    return data, conversion(model, data.format).network
 
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_scores_every_neuron(method: str, converted: Any, tmp_path: Path) -> None:
-    data, model, conversion = converted
-    network = conversion.network
-    ranking = rank(
-        method, network, data.train.x[:200], model=model, keras_layers=conversion.keras_layers, trials=3000, data="digits"
-    )
+    data, network = converted
+    ranking = rank(method, network, data.train.x[:200], trials=3000, data="digits")
     assert [s.shape for s in ranking.neurons] == [network.shapes[layer.name] for layer in network.gemms]
     assert all(score.min() >= 0 for score in ranking.neurons)
     ranking.save(tmp_path / "r.npz")
     assert Ranking.load(tmp_path / "r.npz").digest == ranking.digest
+    assert [table.shape for table in ranking.bits] == [(24, 2)] * len(network.gemms)
     assert ranking.provenance["images"] == 200
 
 
-def test_gradients_agree_with_finite_differences_of_the_network(converted: Any) -> None:
+def test_large_gradients_mark_vulnerable_neurons(converted: Any) -> None:
     """The logits are linear in conv2's pooled maxima: a gradient says which of two codes moves the decision more."""
-    data, model, conversion = converted
-    network = conversion.network
+    data, network = converted
     x = data.test.x[:200]
-    scores = rank("gradient", network, x, model=model, keras_layers=conversion.keras_layers, exposure=False).neurons
+    scores = rank("gradient", network, x, exposure=False).neurons
     hit = inject(network, x, 40_000, bits=24)
     critical = hit.vulnerability(network)
     top = np.argsort(-scores[1].ravel())
@@ -138,16 +168,15 @@ def test_gradients_agree_with_finite_differences_of_the_network(converted: Any) 
 
 
 def test_better_than_random_by_a_factor_of_three(converted: Any) -> None:
-    data, model, conversion = converted
-    network = conversion.network
+    data, network = converted
     hit = inject(network, data.test.x, 60_000, seed=2)
     share = {}
-    for method in ("second-order", "random"):
-        ranking = rank(method, network, data.train.x[:300], model=model, keras_layers=conversion.keras_layers)
+    for method in (DEFAULT, "random"):
+        ranking = rank(method, network, data.train.x[:300])
         masks = ranking.important(0.1, "global")
         vulnerable = hit.vulnerability(network)
         share[method] = sum(float(v[m].sum()) for v, m in zip(vulnerable, masks, strict=True)) / hit.critical.sum()
-    assert share["second-order"] > 3 * share["random"]
+    assert share[DEFAULT] > 3 * share["random"]
 
 
 def test_rankings_that_cannot_be_made() -> None:
@@ -155,7 +184,9 @@ def test_rankings_that_cannot_be_made() -> None:
     x = RNG.integers(0, 16, (4, 5, 5, 2))
     with pytest.raises(InputError, match="no ranking method 'gradiant'; methods are gradient"):
         rank("gradiant", network, x)
-    with pytest.raises(InputError, match="ranking by taylor needs the QKeras model"):
-        rank("taylor", network, x)
+    scores = dataclasses.replace(network, criterion=Criterion("threshold", 0))
+    with pytest.raises(InputError, match="by margin needs a network with criterion top1, not threshold"):
+        rank("margin", scores, x, bits=BITS)
+    assert all(score.max() > 0 for score in rank("gradient", scores, x, bits=BITS).neurons)
     with pytest.raises(InputError, match="at least one"):
         rank("random", network, x[:0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from hardpoint.fixed import wrap
 from hardpoint.layers import requantise
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
-from hardpoint.training.backend import load
+from hardpoint.training.gradients import gradients
 from hardpoint.training.injection import inject
 
 __all__ = ["DEFAULT", "MEASURED", "METHODS", "bit_effects", "rank"]
@@ -22,6 +21,7 @@ METHODS = ("gradient", "margin", "taylor", "second-order", "activation", "weight
 MEASURED = ("injection",)
 """Methods that inject faults; the others need none."""
 DEFAULT = "second-order"
+BIT_IMAGES = 100  # bits differ by layer, hardly by image
 Neurons = list[NDArray[np.float64]]
 
 
@@ -30,28 +30,34 @@ def rank(
     network: Network,
     x: NDArray[Any],
     *,
-    model: Any = None,
-    keras_layers: Mapping[str, str] | None = None,
     seed: int = 0,
     data: str = "",
     trials: int = 100_000,
     exposure: bool = True,
     bits: int = 24,
 ) -> Ranking:
-    """Score every neuron of every array layer by `method`, on input codes `x`.
+    """Score every neuron of every array layer by `method` on input codes `x`, and every column of an accumulator of `bits`.
 
     With E over images, a the neuron's output, R the range of its format and L the cross entropy of the outputs against
-    the network's own decision: `gradient` R E|dL/da|; `taylor` E|a dL/da|; `second-order` R^2 E(dL/da)^2 (the diagonal
-    of the empirical Fisher matrix); `margin` E min(1, R |d(z1 - z2)/da| / (z1 - z2)) for the largest two outputs z1, z2;
-    `activation` E|a|; `weight` the sum of |w| over the products; `random`; `injection` the critical share of `trials`
-    accumulator flips. All but `random` and `injection` are multiplied by the neuron's MACs, its exposure, unless
-    `exposure` is off (injection draws by it). Gradients need the QKeras `model` that the network was converted from and
-    `keras_layers`, which Keras layer yields each array layer's output.
+    the network's own decision (where the criterion is not top-1: the outputs' squared distance from themselves moved by
+    one step): `gradient` R E|dL/da|; `taylor` E|a dL/da|; `second-order` R^2 E(dL/da)^2 (the diagonal of the empirical
+    Fisher matrix); `margin` E min(1, R |d(z1 - z2)/da| / (z1 - z2)) for the largest two outputs z1, z2; `activation`
+    E|a|; `weight` the sum of |w| over the products; `random`; `injection` the critical share of `trials` accumulator
+    flips. All but `random` and `injection` are multiplied by the neuron's MACs, its exposure, unless `exposure` is off
+    (injection draws by it).
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> net = Network((2,), Fixed.parse("u4.0"), (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s4.0")),))
+    >>> rank("weight", net, np.array([[3, 4]])).neurons[0].tolist()
+    [6.0, 4.0]
     """
     if method not in METHODS:
         raise InputError(f"no ranking method {method!r}; methods are {', '.join(METHODS)}")
     if len(x) < 1:
         raise InputError("a ranking needs images, at least one")
+    if method == "margin" and network.criterion.kind != "top1":
+        raise InputError(f"ranking by margin needs a network with criterion top1, not {network.criterion.kind}")
     shapes = [network.shapes[layer.name] for layer in network.gemms]
     if method == "random":
         rng = np.random.default_rng([seed, 0x4A4D])
@@ -66,13 +72,11 @@ def rank(
     elif method == "activation":
         scores = _activations(network, x)
     else:
-        if model is None or keras_layers is None:
-            raise InputError(f"ranking by {method} needs the QKeras model, for its gradients")
-        scores = _gradients(method, network, x, model, keras_layers)
+        scores = _gradients(method, network, x)
     if exposure and method not in ("random", "injection"):
         scores = [score * network.gemm(i).k for i, score in enumerate(scores)]
     provenance = {"data": data, "images": len(x), "seed": seed, "exposure": exposure and method != "random"}
-    return Ranking(tuple(scores), method, network.digest, provenance)
+    return Ranking(tuple(scores), method, network.digest, provenance, tuple(bit_effects(network, x[:BIT_IMAGES], bits)))
 
 
 def _activations(network: Network, x: NDArray[Any], batch: int = 256) -> Neurons:
@@ -84,46 +88,41 @@ def _activations(network: Network, x: NDArray[Any], batch: int = 256) -> Neurons
     return [total / len(x) for total in totals]
 
 
-def _gradients(
-    method: str, network: Network, x: NDArray[Any], model: Any, names: Mapping[str, str], batch: int = 128
-) -> Neurons:
-    backend = load()
-    tf = backend.tf
-    tails = []
-    for layer in network.gemms:
-        if not names.get(layer.name):
-            raise InputError(f"layer {layer.name}: the model has no tensor of its output, so no gradient")
-        tails.append(model.get_layer(names[layer.name]).output)
-    probe = backend.keras.Model(model.input, [*tails, model.output])
+def _gradients(method: str, network: Network, x: NDArray[Any]) -> Neurons:
     reach = [float(layer.out.magnitude) * 2.0**-layer.out.frac for layer in network.gemms]
     totals: Neurons = [np.zeros(network.shapes[layer.name]) for layer in network.gemms]
-    for start in range(0, len(x), batch):
-        codes = np.asarray(x[start : start + batch])
-        values = network.input_format.value(codes).astype(np.float32).reshape(-1, *model.input.shape[1:])
-        with tf.GradientTape() as tape:
-            *acts, logits = probe(values, training=False)
-            logits = tf.reshape(logits, (len(codes), -1))
-            if method == "margin":
-                best = tf.math.top_k(logits, 2).values
-                target = best[:, 0] - best[:, 1]
-            else:
-                decided = tf.argmax(logits, axis=1)
-                target = tf.nn.sparse_softmax_cross_entropy_with_logits(decided, logits)
-        grads = tape.gradient(target, acts, unconnected_gradients="zero")
-        step = 2.0 ** -network.formats[network.layers[-1].name].frac
-        margin = np.maximum(np.asarray(target), step / 2) if method == "margin" else None
-        for total, act, grad, r in zip(totals, acts, grads, reach, strict=True):
-            g = np.abs(np.asarray(grad, np.float64))
-            if margin is not None:
-                score = np.minimum(1.0, r * g / margin.reshape(-1, *[1] * (g.ndim - 1)))
+    step = 2.0 ** -network.formats[network.layers[-1].name].frac
+    for found in gradients(network, x, _margin if method == "margin" else _loss(network, step)):
+        for total, act, grad, r in zip(totals, found.acts, found.grads, reach, strict=True):
+            size = np.abs(grad)
+            if method == "margin":  # a tie breaks at half a step
+                margin = np.maximum(found.target, step / 2).reshape(-1, *[1] * (grad.ndim - 1))
+                score = np.minimum(1.0, r * size / margin)
             elif method == "taylor":
-                score = np.abs(np.asarray(act)) * g
+                score = np.abs(act) * size
             elif method == "second-order":
-                score = (r * g) ** 2
+                score = (r * size) ** 2
             else:
-                score = r * g
-            total += score.sum(axis=0).reshape(total.shape)
+                score = r * size
+            total += score.sum(axis=0)
     return [total / len(x) for total in totals]
+
+
+def _margin(tf: Any, outputs: Any) -> Any:
+    best = tf.math.top_k(outputs, 2).values
+    return best[:, 0] - best[:, 1]
+
+
+def _loss(network: Network, step: float) -> Any:
+    """Cross entropy against the network's own class; for scores, which have none, their distance from one step away."""
+
+    def cross_entropy(tf: Any, outputs: Any) -> Any:
+        return tf.nn.sparse_softmax_cross_entropy_with_logits(tf.argmax(outputs, axis=1), outputs)
+
+    def distance(tf: Any, outputs: Any) -> Any:
+        return tf.reduce_sum((outputs - tf.stop_gradient(outputs) + step) ** 2, axis=1) / (2 * step)
+
+    return cross_entropy if network.criterion.kind == "top1" else distance
 
 
 def bit_effects(network: Network, x: NDArray[Any], bits: int = 24) -> list[NDArray[np.float64]]:
