@@ -149,5 +149,5 @@ def test_a_fixed_amount_is_not_guessed_from_curves_that_end_before_it() -> None:
         n = ends[chip.digest]
         return Curve(chip.digest, chip.rate, SCHEDULE.images[:n], LEARNT[chip.digest][:n])
 
-    with pytest.raises(InputError, match="not every learning curve curve reaches 40 images"):
+    with pytest.raises(InputError, match="not every learning curve reaches 40 images"):
         fixed(MAPS[1:3], short, 0.9, SCHEDULE)
