@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from hardpoint.array_options import Cols, Rows, on_array
 from hardpoint.errors import InputError
 
 if TYPE_CHECKING:
@@ -30,12 +31,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print machine-readable outpu
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Data = Annotated[str, typer.Option(help="Data set: digits, mnist, fashion, cifar10, kws, or NAME=PATH.")]
-ArrayFile = Annotated[Path | None, typer.Option("--array", "-a", help="Array as JSON; without it the options below.")]
-Rows = Annotated[int, typer.Option(help="Rows of the array.")]
-Cols = Annotated[int, typer.Option(help="Columns of the array.")]
-GuardText = Annotated[str, typer.Option("--guard", help="none, 14, 14+operand+drain, 0 (full TMR).")]
-Hardened = Annotated[int | None, typer.Option(help="Guarded array columns, from the left; all if not given.")]
-Board = Annotated[str, typer.Option(help="Board: pynq-z2, ultra96-v2, zcu104, kv260.")]
 Device = Annotated[
     str, typer.Option(help="emulator, csim (compiled C++), rtl (Verilated Verilog), or zynq, on a board.")
 ]
@@ -112,23 +107,6 @@ def _progress(quiet: bool = False) -> Iterator[Any]:
             progress.stop()
 
 
-def _array(
-    path: Path | None, rows: int, cols: int, guard: str, hardened: int | None, board: str, bitstream: Path | None = None
-) -> Array:
-    from hardpoint.array import Array, Guard
-
-    if bitstream is not None:
-        from hardpoint.bitstream import Bitstream
-
-        built = Bitstream.load(bitstream).array
-        if path is not None and Array.load(path).digest != built.digest:
-            raise InputError(f"{bitstream} was built for another array than {path}")
-        return built
-    if path is not None:
-        return Array.load(path)
-    return Array.columns_hardened(rows, cols, Guard.parse(guard), cols if hardened is None else hardened, board=board)
-
-
 def _network(path: Path) -> Network:
     from hardpoint.network import Network
 
@@ -186,42 +164,37 @@ def convert(
 
 
 @app.command(epilog="Example: hardpoint emit network.npz --guard 14 --hardened 4 --out project")
+@on_array
 def emit(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
     out: Out,
-    array: ArrayFile = None,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    guard: GuardText = "none",
-    hardened: Hardened = None,
-    board: Board = "pynq-z2",
+    *,
+    array: Array,
     as_json: Json = False,
 ) -> None:
     """Write the HLS project of a network on an array."""
     from hardpoint.hls.emit import write_project
 
-    made = write_project(_network(network), _array(array, rows, cols, guard, hardened, board), out)
+    made = write_project(_network(network), array, out)
     _say(made, as_json, [f"{out}: {len(made['files'])} files, digest {made['digest']}"])
 
 
 @app.command(epilog="Example: hardpoint cost --guard 14 --hardened 4")
+@on_array
 def cost(
-    array: ArrayFile = None,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    guard: GuardText = "none",
-    hardened: Hardened = None,
-    board: Board = "pynq-z2",
+    *,
+    array: Array,
     as_json: Json = False,
 ) -> None:
     """Print what an array costs by Yosys' synthesis, part by part, beside the unprotected array and full TMR."""
     from hardpoint.hls.cost import breakdown
 
-    table = breakdown(_array(array, rows, cols, guard, hardened, board))
+    table = breakdown(array)
     _say(table.value(), as_json, table.lines())
 
 
 @app.command(epilog="Example: hardpoint run network.npz --data digits --device csim --images 64")
+@on_array
 def run(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
     data: Data = "digits",
@@ -229,12 +202,8 @@ def run(
     images: Images = None,
     faults: Annotated[Path | None, typer.Option(help="Fault list (.npz) to play.")] = None,
     bitstream: Manifest = None,
-    array: ArrayFile = None,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    guard: GuardText = "none",
-    hardened: Hardened = None,
-    board: Board = "pynq-z2",
+    *,
+    array: Array,
     as_json: Json = False,
 ) -> None:
     """Run a network on a device and say how accurate it is."""
@@ -242,7 +211,7 @@ def run(
 
     value = run_network(
         _network(network),
-        _array(array, rows, cols, guard, hardened, board, bitstream),
+        array,
         device,
         data,
         images,
@@ -256,6 +225,7 @@ def run(
 
 
 @app.command(epilog="Example: hardpoint campaign network.npz --ber 1e-6 --ber 1e-5 --trials 20 --guard 14")
+@on_array
 def campaign(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
     ber: Annotated[list[float], typer.Option(help="Bit error rate; may be given several times.")],
@@ -271,20 +241,15 @@ def campaign(
     ] = 1,
     seed: Seed = 0,
     bitstream: Manifest = None,
-    array: ArrayFile = None,
-    rows: Rows = 8,
-    cols: Cols = 8,
-    guard: GuardText = "none",
-    hardened: Hardened = None,
-    board: Board = "pynq-z2",
+    *,
+    array: Array,
     as_json: Json = False,
 ) -> None:
     """Inject faults at bit error rates and report accuracy and SDC rates with intervals."""
     from hardpoint.optimizer.flow import run_campaign_on
 
-    on = _array(array, rows, cols, guard, hardened, board, bitstream)
     value, lines = run_campaign_on(
-        _network(network), on, device, data, images, ber, trials, seed, store, jobs, not as_json, bitstream
+        _network(network), array, device, data, images, ber, trials, seed, store, jobs, not as_json, bitstream
     )
     _say(value, as_json, lines)
 
@@ -305,6 +270,35 @@ def search(
     with _progress(as_json) as task:
         value, lines = search_on(data, model, study, evaluations, seed, out, task)
     _say(value, as_json, lines)
+
+
+@app.command(epilog="Example: hardpoint fleet network.npz --data digits --maps chips.csv --rows 16 --cols 16 --out fleet")
+def fleet(
+    network: Annotated[Path, typer.Argument(help="Network (.npz) that every chip starts from.")],
+    out: Out,
+    data: Data = "digits",
+    maps: Annotated[
+        Path | None, typer.Option(help="Fault maps: a folder of .json files, one such file, or a .csv table.")
+    ] = None,
+    generate: Annotated[int, typer.Option(min=0, help="Without --maps: draw as many chips.")] = 0,
+    pattern: Annotated[str, typer.Option(help="Pattern of drawn faults: uniform, clustered, rows, columns.")] = "uniform",
+    most: Annotated[float, typer.Option(help="Drawn chips have PE fault rates evenly spaced from 0 to this.")] = 0.2,
+    rows: Annotated[int, typer.Option(help="Rows of the array.")] = 32,
+    cols: Annotated[int, typer.Option(help="Columns of the array.")] = 32,
+    drop: Annotated[float, typer.Option(help="Accuracy that a chip may lose, on validation data.")] = 0.01,
+    budget: Annotated[float, typer.Option(help="Most epochs of retraining per map.")] = 4.0,
+    compare: Annotated[bool, typer.Option(help="Also work out the policies that the method is compared with.")] = False,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Retrain a network for a fleet of chips with faulty PEs: one network file per chip, for as little training as possible."""
+    from hardpoint.optimizer.fleet import fleet_on
+
+    with _progress(as_json) as task:
+        value, lines = fleet_on(
+            _network(network), data, maps, (generate, pattern, most), (rows, cols), drop, budget, compare, seed, out, task
+        )
+    _say(value, as_json, list(lines))
 
 
 @app.command(epilog="Example: hardpoint report build/study.sqlite --out report.html")

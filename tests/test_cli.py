@@ -43,6 +43,12 @@ def folder(tmp_path: Path) -> Path:
         (["cost", "--guard", "30"], "guard column must be 0 to 24, the width of an accumulator, not 30"),
         (["cost", "--guard", "x"], "a guard reads like"),
         (["cost", "--hardened", "9", "--guard", "14"], "hardened columns must be 0 to 8"),
+        (["cost", "--array", "array.json", "--rows", "4"], "--array names the whole array: --rows cannot change it"),
+        (
+            ["cost", "--recompute", "many"],
+            "a recompute unit reads like 16 or 16:10+operand, lanes and guard, not 'many'",
+        ),
+        (["cost", "--dataflow", "xs"], "dataflow is os or ws, not 'xs'"),
         (["convert", "absent.h5", "--out", "out"], "absent.h5"),
         (["convert", "text.sqlite", "--out", "out"], "text.sqlite"),
         (["train", "--out", "model.txt"], "model.txt"),
