@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from hardpoint.array_options import Cols, Rows, on_array
+from hardpoint.array_options import on_array
 from hardpoint.errors import InputError
 
 if TYPE_CHECKING:
