@@ -15,7 +15,7 @@ from hardpoint.errors import InputError
 if TYPE_CHECKING:
     from hardpoint.array import Array, Recompute
 
-__all__ = ["Cols", "Rows", "on_array"]
+__all__ = ["on_array"]
 
 ArrayFile = Annotated[Path | None, typer.Option("--array", "-a", help="Array as JSON; without it the options below.")]
 Rows = Annotated[int, typer.Option(help="Rows of the array.")]
