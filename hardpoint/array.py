@@ -91,7 +91,8 @@ class Array:
 
     `guards` are up to three guard classes; `classes` names the class of each array column (one tuple of `cols`
     numbers) or of each PE (`rows` tuples of `cols` numbers). Operands have `act_bits` and `wgt_bits` (2 to 8),
-    accumulators `acc_bits` (12 to 32). `dsp`: the multiplier sits in a DSP block.
+    accumulators `acc_bits` (12 to 32). `dsp`: the multiplier sits in a DSP block. Weight-stationary arrays
+    (`dataflow` "ws") have an accumulator memory of `depth` words below each column, and one guard class per column.
 
     >>> a = Array.columns_hardened(8, 8, Guard(14), hardened=2)
     >>> a.classes
@@ -113,6 +114,7 @@ class Array:
     taps: bool = True
     board: str = "pynq-z2"
     period_ns: float = 10.0
+    depth: int = 256
 
     def __post_init__(self) -> None:
         for key, low, high, why in (
@@ -121,6 +123,7 @@ class Array:
             ("act_bits", 2, 8, "activation bits"),
             ("wgt_bits", 2, 8, "weight bits"),
             ("acc_bits", 12, 32, "accumulator bits"),
+            ("depth", 16, 4096, "words of an accumulator memory"),
         ):
             value = getattr(self, key)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
@@ -153,6 +156,11 @@ class Array:
             raise InputError(
                 f"guard classes must be 0 to {len(self.guards) - 1}, not {table.min() if table.min() < 0 else table.max()}"
             )
+        if self.dataflow == "ws" and (table != table[0]).any():
+            col = int(np.flatnonzero((table != table[0]).any(axis=0))[0])
+            raise InputError(
+                f"a weight-stationary array has one guard class per column, as sums run through all its PEs; column {col} has {len(np.unique(table[:, col]))}"
+            )
         if not 1.0 <= self.period_ns <= 1000.0:
             raise InputError(f"clock period must be 1 to 1000 ns, not {self.period_ns}")
 
@@ -180,6 +188,16 @@ class Array:
     def column_map(self) -> NDArray[np.int64]:
         """Guard column B of every PE, `acc_bits` where nothing is guarded: (rows, cols)."""
         return self.per_pe(lambda guard: self.acc_bits if guard.column is None else guard.column)
+
+    @property
+    def site_rows(self) -> int:
+        """Rows that hold sites: those of the PEs, and the accumulator row of a weight-stationary array below them."""
+        return self.rows + (self.dataflow == "ws")
+
+    @cached_property
+    def site_columns(self) -> NDArray[np.int64]:
+        """Guard column of every PE, and of the accumulator row where there is one: (site_rows, cols)."""
+        return self.column_map if self.dataflow == "os" else np.concatenate([self.column_map, self.column_map[:1]])
 
     @cached_property
     def operand_lanes(self) -> NDArray[np.int64]:

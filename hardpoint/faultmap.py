@@ -17,7 +17,7 @@ from hardpoint.errors import InputError
 from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES
 from hardpoint.files import digest, load_json, only_keys, write_json
 from hardpoint.layers import Conv, Dense, Gemm, Layer
-from hardpoint.mapping import Stationary
+from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
 __all__ = ["FaultMap", "StuckBit", "mask", "masked", "masks", "union"]
@@ -253,7 +253,7 @@ def mask(gemm: Gemm, chip: FaultMap) -> Mask:
     [[1, 1], [0, 1], [1, 1]]
     """
     _bypassable(chip)
-    return Stationary(gemm, chip.rows, chip.cols).spread(~chip.bypass)
+    return Tiling(gemm, chip.rows, chip.cols, "ws").spread(~chip.bypass)
 
 
 def masks(network: Network, chip: FaultMap) -> tuple[Mask, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,13 @@ from hardpoint.files import digest, load_npz, only_keys, save_npz
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
-__all__ = ["EFFECTS", "FAULT", "PERMANENT", "SITES", "FaultList", "Stream", "live", "population", "streams"]
+__all__ = ["EFFECTS", "FAULT", "PERMANENT", "PE_SITES", "SITES", "FaultList", "Stream", "live", "population", "streams"]
 
-SITES = ("act", "wgt", "mul", "carry", "vote", "acc", "drain")
-"""Core sites; a site's number is its place here."""
+PE_SITES = ("act", "wgt", "mul", "carry", "vote", "acc", "drain")
+"""Sites of processing elements."""
+
+SITES = (*PE_SITES, "index", "wbuf", "abuf", "obuf")
+"""All sites: those of PEs, the recompute unit's index memory, and buffers; a site's number is its place here."""
 
 EFFECTS = ("flip", "stuck0", "stuck1")
 
@@ -53,6 +57,7 @@ FAULT = np.dtype(
 their time until before their end. `bit` is the column: a flip changes a sum by 2**bit (operands: the operand by 2**bit)."""
 
 U = NDArray[np.uint64]
+I = NDArray[np.int64]  # noqa: E741 - an array of integers
 
 
 @dataclass(frozen=True)
@@ -87,27 +92,35 @@ class Stream:
 
 def streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
     """All enumerated populations of one layer that hold at least one bit on `array`, in (site, copy) order."""
-    k, widths = tiling.gemm.k, {"act": array.act_bits, "wgt": array.wgt_bits, "carry": CARRY_WIDTH}
+    widths = {"act": array.act_bits, "wgt": array.wgt_bits, "carry": CARRY_WIDTH}
     guarded = bool((array.column_map < array.acc_bits).any())
     carried = any(array.carry_bits(guard) for guard in array.guards)
     lanes = {
         "act": array.operand_lanes.max(),
         "wgt": array.operand_lanes.max(),
-        "drain": array.drain_lanes.max(),
-        "carry": 1,
+        "drain": array.drain_lanes.max() if array.dataflow == "os" else 0,
+        "carry": int(carried),
     }
     found = []
-    for site, name in enumerate(SITES):
+    for site, name in enumerate(PE_SITES):
         copies = list(range(int(lanes.get(name, 3 if guarded else 1))))
-        if (name == "carry" and not carried) or (name == "vote" and not guarded):
+        if name == "vote" and not guarded:
             continue
         if name == "mul" and carried:
             copies.append(OVERHANG)
-        first, steps = {"vote": (1, k), "drain": (k, array.rows)}.get(name, (0, k))
+        first, steps = _steps(tiling, name)
         for copy in copies:
             bits = CARRY_WIDTH if (name, copy) == ("mul", OVERHANG) else widths.get(name, array.acc_bits)
-            found.append(Stream(layer, site, copy, tiling.tiles, first, steps, array.rows, array.cols, bits))
+            found.append(Stream(layer, site, copy, tiling.tiles, first, steps, array.site_rows, array.cols, bits))
     return found
+
+
+def _steps(tiling: Tiling, site: str) -> tuple[int, int]:
+    """First step and number of steps that the enumeration of `site` runs over."""
+    if tiling.stationary:
+        return (0, tiling.period) if site == "wgt" else (tiling.rows, tiling.pixels)
+    k = tiling.gemm.k
+    return {"vote": (1, k), "drain": (k, tiling.rows)}.get(site, (0, k))
 
 
 def decode(stream: Stream, index: U, array: Array) -> NDArray[Any]:
@@ -119,7 +132,7 @@ def decode(stream: Stream, index: U, array: Array) -> NDArray[Any]:
     tile, step = np.divmod(rest, stream.steps)
     out = np.zeros(len(index), FAULT)
     if stream.from_column:
-        bit = bit + array.column_map[row, col]
+        bit = bit + array.site_columns[row, col]
     values = (stream.layer, tile, step + stream.first, row, col, stream.site, stream.copy, bit)
     for name, value in zip(("layer", "tile", "step", "row", "col", "site", "copy", "bit"), values, strict=True):
         out[name] = value
@@ -130,28 +143,50 @@ def live(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[n
     """Which records strike a bit that exists and holds live data at that step (stuck bits: that exists)."""
     table = bit_table(array)
     row, col, site, copy, bit = (faults[key].astype(np.int64) for key in ("row", "col", "site", "copy", "bit"))
-    good = (row < array.rows) & (col < array.cols) & (site < len(SITES)) & (copy <= OVERHANG) & (bit < 64)
+    good = (row < array.site_rows) & (col < array.cols) & (site < len(SITES)) & (copy <= OVERHANG) & (bit < 64)
     good &= faults["layer"] < len(tilings)
     row, col, site, copy, bit = (np.where(good, x, 0) for x in (row, col, site, copy, bit))
     good &= (table[site, copy, row, col] >> bit.astype(np.uint64) & np.uint64(1)).astype(bool)
     flip = faults["effect"] == 0
-    layer = np.where(good, faults["layer"], 0)
-    sizes = np.array([(t.gemm.m, t.gemm.k, t.gemm.n, t.tiles, t.tiles_n) for t in tilings], np.int64)
-    m, k, n, tiles, tiles_n = sizes[layer].T
+    names = ("m", "k", "n", "depthwise")
+    rows = [(*(getattr(t.gemm, key) for key in names), t.tiles, t.tiles_n, t.tiles_k, t.pixels) for t in tilings]
+    m, k, n, depthwise, tiles, tiles_n, tiles_k, pixels = np.array(rows, np.int64)[np.where(good, faults["layer"], 0)].T
     tile, step = faults["tile"].astype(np.int64), faults["step"].astype(np.int64)
+    rest, kt = np.divmod(tile, tiles_k)
+    mt, nt = np.divmod(rest, tiles_n)
+    last_col = np.where(depthwise, nt % array.cols, n - 1 - nt * array.cols)  # the last column in use
+    used = np.where(depthwise, col == last_col, col <= last_col)
+    passed = (site == SITES.index("act")) & (col <= last_col)  # activations pass idle columns to a used one
+    if array.dataflow == "os":
+        first, last, source = _output_stationary(site, copy, row, step, k, array.drain_lanes[row, col])
+        when = (step >= first) & (step <= last) & (mt * array.rows + source < m) & (used | passed)
+    else:
+        compute = (step >= array.rows) & (mt * pixels + step - array.rows < m) & (step < array.rows + pixels)
+        mine = kt * array.rows + row < k
+        above = np.maximum(array.rows - 1 - step, row)  # the row whose weight the register takes, or holds
+        when = np.select(
+            [site == SITES.index("wgt"), site == SITES.index("act"), site == SITES.index("mul")],
+            [
+                used & (step < array.rows + pixels) & (kt * array.rows + above < k),
+                compute & passed & mine,
+                compute & used & ((row < array.rows) | (kt > 0)),
+            ],
+            compute & used,
+        )
+    return np.asarray(good & ((when & (tile < tiles)) | ~flip))
+
+
+def _output_stationary(site: I, copy: I, row: I, step: I, k: I, drain_lanes: I) -> tuple[I, I, I]:
+    """First and last live step of sites, and the row whose sum they hold."""
     drain, vote = site == SITES.index("drain"), site == SITES.index("vote")
-    source = row - np.where(drain, step - k, 0)  # the row whose sum passes through
     first = np.where(vote, 1, np.where(drain, k, 0))
-    last = np.where(
-        vote, np.where((copy == 0) | (array.drain_lanes[row, col] == 3), k, k - 1), np.where(drain, k + row, k - 1)
-    )
-    when = (tile < tiles) & (step >= first) & (step <= last)
-    when &= (tile // tiles_n * array.rows + source < m) & (tile % tiles_n * array.cols + col < n)
-    return np.asarray(good & (when | ~flip))
+    last = np.where(vote, np.where((copy == 0) | (drain_lanes == 3), k, k - 1), np.where(drain, k + row, k - 1))
+    return first, last, row - np.where(drain, step - k, 0)
 
 
+@lru_cache(maxsize=16)
 def bit_table(array: Array) -> NDArray[np.uint64]:
-    """Which bits exist: one 64-bit mask per (site, copy, row, col)."""
+    """Which bits exist: one 64-bit mask per (site, copy, row, col), read-only; row R is the accumulator row."""
 
     def ones(low: Any, high: Any) -> NDArray[np.uint64]:
         low, high = np.broadcast_arrays(np.asarray(low, np.uint64), np.asarray(high, np.uint64))
@@ -161,16 +196,25 @@ def bit_table(array: Array) -> NDArray[np.uint64]:
     b, w = array.column_map, array.acc_bits
     cw = array.per_pe(array.carry_bits)
     reduced = array.per_pe(lambda guard: guard.kind == "rpr").astype(bool)  # one decision for all copies
-    table = np.zeros((len(SITES), OVERHANG + 1, array.rows, array.cols), np.uint64)
+    drained = array.drain_lanes if array.dataflow == "os" else 0
+    table = np.zeros((len(SITES), OVERHANG + 1, array.site_rows, array.cols), np.uint64)
+    pes = table[:, :, : array.rows]
+    act, wgt, mul, carry, vote, acc, drain = range(7)
     for copy in range(3):
         low = 0 if copy == 0 else b
-        table[SITES.index("act"), copy] = np.where(copy < array.operand_lanes, ones(0, array.act_bits), 0)
-        table[SITES.index("wgt"), copy] = np.where(copy < array.operand_lanes, ones(0, array.wgt_bits), 0)
-        table[SITES.index("mul"), copy] = ones(low, w)
-        table[SITES.index("vote"), copy] = np.where((copy == 0) | ~reduced, ones(b, w), 0)
-        table[SITES.index("acc"), copy] = ones(low, w)
-        table[SITES.index("drain"), copy] = np.where(copy < array.drain_lanes, ones(low, w), 0)
-    table[SITES.index("mul"), OVERHANG] = table[SITES.index("carry"), 0] = ones(b, b + cw)
+        pes[act, copy] = np.where(copy < array.operand_lanes, ones(0, array.act_bits), 0)
+        pes[wgt, copy] = np.where(copy < array.operand_lanes, ones(0, array.wgt_bits), 0)
+        pes[mul, copy] = pes[acc, copy] = ones(low, w)
+        pes[vote, copy] = np.where((copy == 0) | ~reduced, ones(b, w), 0)
+        pes[drain, copy] = np.where(copy < drained, ones(low, w), 0)
+    pes[mul, OVERHANG] = pes[carry, 0] = ones(b, b + cw)
+    if array.dataflow == "ws":
+        table[acc, :, -1], table[vote, :, -1] = pes[acc, :, 0], pes[vote, :, 0]
+        table[mul, :OVERHANG, -1] = pes[mul, :OVERHANG, 0]
+        table[mul, 1:, -1] = np.where(reduced[0], 0, table[mul, 1:, -1])  # its addend is decided once
+        table[carry, 0, -1] = ones(b[0], b[0] + (cw[0] > 0))
+        table[vote, :, 0] = 0  # sums start above row 0
+    table.setflags(write=False)
     return table
 
 
@@ -180,28 +224,52 @@ def population(array: Array, network: Network, layer: int | None = None) -> dict
     A multiply-accumulate step of an unguarded 8x8-bit PE with a 24-bit accumulator holds 8 + 8 + 24 + 24 live bits.
     """
     table = bit_table(array)
-    counts = np.zeros((len(SITES), OVERHANG + 1, array.rows, array.cols), np.int64)
+    counts = np.zeros(table.shape, np.int64)
     for bit in range(64):
         counts += (table >> np.uint64(bit) & np.uint64(1)).astype(np.int64)
+    count = _stationary_population if array.dataflow == "ws" else _output_population
     total = dict.fromkeys(SITES, 0)
     for index in range(len(network.gemms)) if layer is None else (layer,):
-        tiling = Tiling.of(network.gemm(index), array)
-        m, k, n = tiling.gemm.m, tiling.gemm.k, tiling.gemm.n
-        # how many tiles use row r, and column c
-        by_row = sum((np.arange(array.rows) + mt * array.rows < m).astype(np.int64) for mt in range(tiling.tiles_m))
-        by_col = sum((np.arange(array.cols) + nt * array.cols < n).astype(np.int64) for nt in range(tiling.tiles_n))
-        used = np.multiply.outer(by_row, by_col)
-        through = np.multiply.outer(np.cumsum(by_row), by_col)  # sums that pass row r's drain register
-        for site, name in enumerate(SITES):
-            bits = counts[site]
-            if name == "drain":
-                total[name] += int((bits.sum(axis=0) * through).sum())
-            elif name == "vote":
-                steps = np.where(array.drain_lanes == 3, k, k - 1)
-                total[name] += int((used * (bits[0] * k + (bits[1] + bits[2]) * steps)).sum())
-            else:
-                total[name] += int((bits.sum(axis=0) * used).sum() * k)
+        for name, bits in count(array, Tiling.of(network.gemm(index), array), counts).items():
+            total[name] += bits
     return total
+
+
+def _uses(tiling: Tiling) -> tuple[I, I]:
+    """How many of the tiles along the channels use array column c, and how many any column from c on: (cols,) each."""
+    tiles, cols = np.arange(tiling.tiles_n)[:, None], np.arange(tiling.cols)
+    used = tiling.channel(tiles, cols) >= 0
+    return used.sum(axis=0), np.logical_or.accumulate(used[:, ::-1], axis=1)[:, ::-1].sum(axis=0)
+
+
+def _output_population(array: Array, tiling: Tiling, counts: I) -> dict[str, int]:
+    """Live site bits x steps of one layer on an output-stationary array; `counts` of bits (site, copy, row, col)."""
+    m, k = tiling.gemm.m, tiling.gemm.k
+    by_row = sum((np.arange(array.rows) + mt * array.rows < m).astype(np.int64) for mt in range(tiling.tiles_m))
+    by_col, passing = _uses(tiling)
+    through = np.cumsum(by_row)  # sums that pass row r's drain register
+    vote_steps = np.stack([np.full(array.drain_lanes.shape, k)] + [np.where(array.drain_lanes == 3, k, k - 1)] * 2)
+    total = {}
+    for name, bits in zip(PE_SITES, counts, strict=False):
+        steps = vote_steps if name == "vote" else 1 if name == "drain" else k
+        uses = np.multiply.outer(through if name == "drain" else by_row, passing if name == "act" else by_col)
+        total[name] = int((bits[:3] * steps * uses).sum() + (bits[3] * uses).sum() * k)
+    return total
+
+
+def _stationary_population(array: Array, tiling: Tiling, counts: I) -> dict[str, int]:
+    """Live site bits x steps of one layer on a weight-stationary array; `counts` of bits (site, copy, row, col)."""
+    rows, m, kts = array.rows, tiling.gemm.m, tiling.tiles_k
+    by_col, passing = _uses(tiling)
+    held = np.array([sum(kt * rows + r < tiling.gemm.k for kt in range(kts)) for r in range(rows)], np.int64)
+    through = np.cumsum(held[::-1])[::-1] + (np.arange(rows) + tiling.pixels) * held  # weights that pass, then its own
+    steps = {"act": m * np.append(held, 0), "wgt": tiling.tiles_m * np.append(through, 0)}
+    steps["mul"] = m * np.append(np.full(rows, kts), kts - 1)
+    every = np.full(rows + 1, m * kts)
+    return {
+        name: int((bits * np.multiply.outer(steps.get(name, every), passing if name == "act" else by_col)).sum())
+        for name, bits in zip(PE_SITES, counts, strict=False)
+    }
 
 
 @dataclass(frozen=True, eq=False)

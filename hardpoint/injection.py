@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
-from hardpoint.errors import InputError
 from hardpoint.faults import SITES, live
-from hardpoint.layers import Conv
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged
@@ -22,7 +20,7 @@ I = NDArray[np.int64]  # noqa: E741 - an array of integers
 
 
 def acting(site: I, tile: I, step: I, k: I, rows: int) -> I:
-    """The first time at or after (`tile`, `step`) at which the register of `site` is written or its wire used.
+    """The first time at or after (`tile`, `step`) at which an output-stationary array writes or uses `site`.
 
     A time is tile * period + step with period = max(K, rows): an order in which every step of every PE lies after
     all that it depends on.
@@ -42,8 +40,8 @@ def acting(site: I, tile: I, step: I, k: I, rows: int) -> I:
 class Strikes:
     """Translates faults of `network` on `array` into the words of the accelerator's strike buffer.
 
-    A strike is two words: time in bits 0-47, kind in 48-49, site in 50-52, copy in 53-54; then the mask in columns
-    (bit b of it is column b) in bits 0-39, row in 40-47, column in 48-55. Per image the buffer holds the length of its
+    A strike is two words: time in bits 0-47, kind in 48-49, site in 50-52 and (its fourth bit) 55, copy in 53-54; then
+    the mask in columns (bit b of it is column b) in bits 0-39, row in 40-47, column in 48-55. Per image the buffer holds the length of its
     block in words, then per array layer a count and that many strikes in order of time. Every layer starts with
     nothing struck, so stuck bits are said again at the start of each layer. Times are logical for the C++ core; for
     the Verilog core (`cycles`) they are cycles of the array (`hardpoint.schedule`).
@@ -57,10 +55,6 @@ class Strikes:
         """The buffer for images `first` .. `first` + `images` - 1; what strikes nothing there is left out."""
         tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
         faults = faults[live(faults, self.array, tilings)]
-        for index in np.unique(faults["layer"]):
-            layer = self.network.gemms[index]
-            if isinstance(layer, Conv) and layer.depthwise:
-                raise InputError(f"layer {layer.name} is depthwise: its faults are not defined")
         flips, stuck = faults[faults["effect"] == 0], faults[faults["effect"] != 0]
         near = (flips["image"] >= first) & (flips["image"] < first + images)
         parts = [self._timed(_flips(flips[near], first, tilings), tilings)]
@@ -90,7 +84,8 @@ class Strikes:
         """`strikes` at the times that the core goes by."""
         if not self.cycles:
             return strikes
-        return in_cycles(strikes, self.array, np.array([t.gemm.k for t in tilings], np.int64)[strikes["layer"]])
+        sizes = [tiling.pixels if tiling.stationary else tiling.gemm.k for tiling in tilings]
+        return in_cycles(strikes, self.array, np.array(sizes, np.int64)[strikes["layer"]])
 
 
 def _flips(flips: NDArray[Any], first: int, tilings: list[Tiling]) -> NDArray[Any]:
@@ -107,13 +102,16 @@ def _flips(flips: NDArray[Any], first: int, tilings: list[Tiling]) -> NDArray[An
 
 def _span(stuck: NDArray[Any], image: int, layer: int, tiling: Tiling) -> tuple[I, I]:
     """From which time of a layer on, and until which, each stuck bit holds; an end beyond the layer is its end."""
-    site, k = stuck["site"].astype(np.int64), np.full(len(stuck), tiling.gemm.k, np.int64)
+    site = stuck["site"].astype(np.int64)
     over = (tiling.tiles + 1) * tiling.period + tiling.rows
     out = []
     for prefix in ("", "end_"):
         where = stuck[prefix + "image"].astype(np.int64), stuck[prefix + "layer"].astype(np.int64)
         tile, step = (stuck[prefix + name].astype(np.int64) for name in ("tile", "step"))
-        here = acting(site, tile, step, k, tiling.rows)
+        if tiling.stationary:
+            here = tile * tiling.period + np.minimum(step, tiling.period)
+        else:
+            here = acting(site, tile, step, np.full(len(stuck), tiling.gemm.k, np.int64), tiling.rows)
         earlier = (where[0] < image) | ((where[0] == image) & (where[1] < layer))
         same = (where[0] == image) & (where[1] == layer)
         out.append(np.where(earlier, 0, np.where(same, np.minimum(here, over), over)))
@@ -148,6 +146,6 @@ def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]
     out[heads] = counts
     group = image * layers + layer
     place = heads[image, layer] + 1 + 2 * (np.arange(len(group)) - np.searchsorted(group, group))
-    out[place] = (when | (kind | site << 2 | copy << 5) << 48).astype(np.uint64)
+    out[place] = (when | (kind | (site & 7) << 2 | copy << 5 | (site >> 3) << 7) << 48).astype(np.uint64)
     out[place + 1] = (mask | row << 40 | col << 48).astype(np.uint64)
     return out

@@ -53,11 +53,15 @@ def _frozen(value: Any) -> Codes:
 
 @dataclass(frozen=True)
 class Gemm:
-    """What the array computes of a layer: (M, K) x (K, N) per image; k runs over (kh, kw, cin), m over (oh, ow)."""
+    """What the array computes of a layer: (M, K) x (K, N) per image; k runs over (kh, kw, cin), m over (oh, ow).
+
+    `depthwise`: k is the place in the window, and channel n has activations of its own, (M, K) per channel.
+    """
 
     m: int
     k: int
     n: int
+    depthwise: bool = False
 
     @property
     def macs(self) -> int:
@@ -109,7 +113,7 @@ class Conv:
     def gemm(self, shape: Shape) -> Gemm:
         oh, ow, n = self.shape(shape)
         k = int(np.prod(self.weight.shape[: 2 if self.depthwise else 3]))
-        return Gemm(oh * ow, k, n)
+        return Gemm(oh * ow, k, n, self.depthwise)
 
     def matrix(self) -> Codes:
         """Weights as (K, N)."""

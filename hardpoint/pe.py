@@ -78,9 +78,19 @@ class Pe:
         return tap("vote", 0, value), tap("vote", 1, value), tap("vote", 2, value)
 
     def step(
-        self, a: tuple[int, int, int], w: tuple[int, int, int], *, signed: bool, first: bool, tap: Tap = untouched
+        self,
+        a: tuple[int, int, int],
+        w: tuple[int, int, int],
+        *,
+        signed: bool,
+        first: bool,
+        tap: Tap = untouched,
+        bypassed: bool = False,
     ) -> None:
-        """One step with operand lanes `a` and `w` (a single register is three equal lanes); `first` starts a new sum."""
+        """One step with operand lanes `a` and `w` (a single register is three equal lanes); `first` starts a new sum.
+
+        Weight-stationary, `lo` and `hi` are set before to what the PE above wrote, and `bypassed` PEs pass it on.
+        """
         b, high_bits = self.column, self.acc_bits - self.column
         mask = (1 << high_bits) - 1
         low, _ = products(majority(*a), majority(*w), self.act_bits, self.wgt_bits, b, self.acc_bits, signed)
@@ -88,12 +98,26 @@ class Pe:
             products(x, y, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1] for x, y in zip(a, w, strict=True)
         ]
         votes = (0, 0, 0) if first else self.votes(tap)
-        low = tap("mul.lo", 0, low)
-        t = (0 if first else self.lo) + low
+        used = int(not bypassed)
+        t = (0 if first else self.lo) + tap("mul.lo", 0, low) * used
         cw = carry_bits(self.act_bits, self.wgt_bits, b, self.acc_bits)
-        carry = tap("carry", 0, (t >> b) & ((1 << cw) - 1))
+        carry = tap("carry", 0, (t >> b) & ((1 << cw) - 1)) * used
         self.lo = tap("acc.lo", 0, t & ((1 << b) - 1))
-        sums = [(v + tap("mul.hi", i, h) + carry) & mask for i, (v, h) in enumerate(zip(votes, highs, strict=True))]
+        highs = [tap("mul.hi", i, high) * used for i, high in enumerate(highs)]
+        sums = [(v + high + carry) & mask for v, high in zip(votes, highs, strict=True)]
+        self.hi = (tap("acc.hi", 0, sums[0]), tap("acc.hi", 1, sums[1]), tap("acc.hi", 2, sums[2]))
+
+    def accumulate(self, word: Pe | None, tap: Tap = untouched) -> None:
+        """Add `word` of a weight-stationary array's accumulator memory (None: zero); the result is what is stored."""
+        b, mask = self.column, (1 << (self.acc_bits - self.column)) - 1
+        votes, low, highs = self.votes(tap), 0, [0, 0, 0]
+        if word is not None:
+            low, high = tap("mul.lo", 0, word.lo), majority(*word.hi)
+            highs = [tap("mul.hi", i, high) for i in range(3)]
+        t = self.lo + low
+        carry = tap("carry", 0, t >> b)
+        self.lo = tap("acc.lo", 0, t & ((1 << b) - 1))
+        sums = [(v + high + carry) & mask for v, high in zip(votes, highs, strict=True)]
         self.hi = (tap("acc.hi", 0, sums[0]), tap("acc.hi", 1, sums[1]), tap("acc.hi", 2, sums[2]))
 
     def sum(self) -> int:
@@ -137,18 +161,36 @@ class ReducedPe:
         return value, value, value
 
     def step(
-        self, a: tuple[int, int, int], w: tuple[int, int, int], *, signed: bool, first: bool, tap: Tap = untouched
+        self,
+        a: tuple[int, int, int],
+        w: tuple[int, int, int],
+        *,
+        signed: bool,
+        first: bool,
+        tap: Tap = untouched,
+        bypassed: bool = False,
     ) -> None:
-        """One step with operands `a[0]` and `w[0]`; `first` starts a new sum."""
+        """One step with operands `a[0]` and `w[0]`; `first` and `bypassed` as in `Pe.step`."""
         b, high_bits, m, n = self.column, self.acc_bits - self.column, self.act_bits, self.wgt_bits
         mask = (1 << high_bits) - 1
         full, _ = products(a[0], w[0], m, n, self.acc_bits, self.acc_bits, signed)
         _, high = products(a[0], w[0], m, n, b, self.acc_bits, signed)
+        used = int(not bypassed)
         vote = 0 if first else self.votes(tap)[0]
-        low = (0 if first else self.lo) + tap("mul.lo", 0, full % (1 << b))
+        low = (0 if first else self.lo) + tap("mul.lo", 0, full % (1 << b)) * used
         self.lo = tap("acc.lo", 0, low % (1 << b))
-        sums = [vote + tap("mul.hi", 0, full >> b) + (low >> b)]
-        sums += [vote + tap("mul.hi", i, high) for i in (1, 2)]
+        sums = [vote + tap("mul.hi", 0, full >> b) * used + (low >> b)]
+        sums += [vote + tap("mul.hi", i, high) * used for i in (1, 2)]
+        self.hi = (tap("acc.hi", 0, sums[0] & mask), tap("acc.hi", 1, sums[1] & mask), tap("acc.hi", 2, sums[2] & mask))
+
+    def accumulate(self, word: ReducedPe | None, tap: Tap = untouched) -> None:
+        """Add `word` of a weight-stationary array's accumulator memory (None: zero); the result is what is stored."""
+        b, mask = self.column, (1 << (self.acc_bits - self.column)) - 1
+        vote, low, high = self.votes(tap)[0], self.lo, 0
+        if word is not None:
+            low, high = low + tap("mul.lo", 0, word.lo), tap("mul.hi", 0, word.votes()[0])
+        self.lo = tap("acc.lo", 0, low % (1 << b))
+        sums = [vote + high + (low >> b), vote + high, vote + high]
         self.hi = (tap("acc.hi", 0, sums[0] & mask), tap("acc.hi", 1, sums[1] & mask), tap("acc.hi", 2, sums[2] & mask))
 
     def sum(self) -> int:

@@ -23,8 +23,8 @@ from hardpoint.streams import (
 __all__ = ["draw"]
 
 LAYER, SITE, COPY, TILES, FIRST, STEPS, BITS, FROM_COLUMN, COLUMNS = range(9)  # columns of the table of populations
-K, M, N, TILES_N, LAYERS = range(5)  # columns of the table of layers
-VOTE, DRAIN = 4, 6
+K, M, N, TILES_N, TILES_K, PIXELS, DEPTHWISE, LAYERS = range(8)  # columns of the table of layers
+ACT, WGT, MUL, VOTE, DRAIN = 0, 1, 2, 4, 6
 U = np.uint64
 MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1 = U(0xD2511F53), U(0xCD9E8D57), U(0x9E3779B9), U(0xBB67AE85)
 WORD, HALF = U(0xFFFFFFFF), U(32)
@@ -48,14 +48,17 @@ def draw(
     table = np.zeros((len(pools), COLUMNS), np.int64)
     for row, (s, _) in zip(table, pools, strict=True):
         row[:] = s.layer, s.site, s.copy, s.tiles, s.first, s.steps, s.bits, s.from_column
-    layers = np.array([(t.gemm.k, t.gemm.m, t.gemm.n, t.tiles_n) for t in plan.tilings], np.int64)
+    layers = np.zeros((len(plan.tilings), LAYERS), np.int64)
+    for row, t in zip(layers, plan.tilings, strict=True):
+        row[:] = t.gemm.k, t.gemm.m, t.gemm.n, t.tiles_n, t.tiles_k, t.pixels, t.gemm.depthwise
     scales = np.array([gap_scale(rate) for _, rate in pools])
     expected = len(numbers) * sum(rate * s.size for s, rate in pools)
     room = int(expected + 10 * math.sqrt(expected) + 100)
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
     ends = np.empty(len(pools) + 1, np.int64)
-    lanes, columns = array.drain_lanes, array.column_map
-    found = fill(table, scales, layers, plan.bits, lanes, columns, numbers, U(seed), trial, keys, spare, ends, faults)
+    lanes, columns, stationary = array.drain_lanes, array.site_columns, array.dataflow == "ws"
+    arguments = (numbers, U(seed), trial, stationary, keys, spare, ends, faults)
+    found = fill(table, scales, layers, plan.bits, lanes, columns, *arguments)
     if found < 0:  # ten standard deviations above the expected number
         return plain_draw(array, network, images, ber, seed, trial, weights)
     return plan.listed(faults[:found].copy(), numbers, seed, trial, convention_of(ber, weights))
@@ -90,10 +93,34 @@ def log(x: float) -> float:
     return exponent * 0.6931471805599453 + 2 * z * series
 
 
+@inlined
+def idle(layer: Any, cols: int, site: int, nt: int, col: int) -> bool:
+    """Whether array column `col` does nothing for `site` in tiles `nt`: activations pass columns on their way to others."""
+    if layer[DEPTHWISE]:
+        return bool(col > nt % cols if site == ACT else col != nt % cols)
+    return bool(nt * cols + col >= layer[N])
+
+
+@inlined
+def held(layer: Any, rows: int, cols: int, site: int, tile: int, step: int, row: int, col: int) -> bool:
+    """Whether `site` of a weight-stationary array holds live data: `hardpoint.faults.live` of one existing bit."""
+    rest, kt = divmod(tile, layer[TILES_K])
+    mt, nt = divmod(rest, layer[TILES_N])
+    if idle(layer, cols, site, nt, col):
+        return False
+    if site == WGT:
+        return bool(kt * rows + max(rows - 1 - step, row) < layer[K])
+    if mt * layer[PIXELS] + step - rows >= layer[M]:
+        return False
+    if site == ACT:
+        return bool(kt * rows + row < layer[K])
+    return bool(row < rows or kt > 0 or site != MUL)
+
+
 @compiled
 def fill(
     pools: Any, scales: Any, layers: Any, bits: Any, drain_lanes: Any, columns: Any,
-    images: Any, seed: Any, trial: int, keys: Any, spare: Any, ends: Any, faults: Any,
+    images: Any, seed: Any, trial: int, stationary: bool, keys: Any, spare: Any, ends: Any, faults: Any,
 ) -> int:  # fmt: skip
     """Write the live strikes of all images, in the order of `FaultList`; returns how many, or -1 where there is no room."""
     rows, cols = columns.shape
@@ -106,9 +133,10 @@ def fill(
             k = layers[layer, K]
             tiles_n, rows_left = layers[layer, TILES_N], layers[layer, M] % rows
             last_row = (layers[layer, M] + rows - 1) // rows * tiles_n - tiles_n  # first tile of the last row of tiles
-            cut = layers[layer, N] % cols != 0
+            depthwise = layers[layer, DEPTHWISE] != 0
+            cut = depthwise or layers[layer, N] % cols != 0
             step_bits = 1
-            while (k + rows) >> step_bits:
+            while (k + rows + layers[layer, PIXELS]) >> step_bits:
                 step_bits += 1
             while pool < len(pools) and pools[pool, LAYER] == layer:
                 p = pools[pool]
@@ -136,17 +164,21 @@ def fill(
                         source, last = row - step + k, k + row
                     elif p[SITE] == VOTE and (p[COPY] == 0 or drain_lanes[row, col] == 3):
                         last = k
-                    if (
-                        not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1)
-                        or step > last
+                    if not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1):
+                        continue
+                    if stationary:
+                        if not held(layers[layer], rows - 1, cols, p[SITE], tile, step, row, col):
+                            continue
+                    elif (
+                        step > last
                         or (tile >= last_row and source >= rows_left > 0)
-                        or (cut and tile % tiles_n * cols + col >= layers[layer, N])
+                        or (cut and idle(layers[layer], cols, p[SITE], tile % tiles_n, col))
                     ):
                         continue
                     if found + count >= len(keys):
                         return -1
                     key = tile << step_bits | step
-                    key = key << 22 | p[SITE] << 19 | row << 13 | col << 7 | p[COPY] << 5 | bit
+                    key = key << 26 | p[SITE] << 22 | row << 14 | col << 8 | p[COPY] << 6 | bit
                     keys[count] = U(key)
                     count += 1
                 pool += 1
@@ -157,9 +189,9 @@ def fill(
                 key = int(keys[i])
                 fault = faults[found]
                 fault["image"], fault["layer"] = image, layer
-                fault["tile"], fault["step"] = key >> 22 + step_bits, key >> 22 & (1 << step_bits) - 1
-                fault["row"], fault["col"], fault["site"] = key >> 13 & 63, key >> 7 & 63, key >> 19 & 7
-                fault["copy"], fault["bit"], fault["effect"] = key >> 5 & 3, key & 31, 0
+                fault["tile"], fault["step"] = key >> 26 + step_bits, key >> 26 & (1 << step_bits) - 1
+                fault["row"], fault["col"], fault["site"] = key >> 14 & 255, key >> 8 & 63, key >> 22 & 15
+                fault["copy"], fault["bit"], fault["effect"] = key >> 6 & 3, key & 63, 0
                 fault["end_image"] = fault["end_layer"] = fault["end_tile"] = fault["end_step"] = 0
                 found += 1
     return found

@@ -21,6 +21,11 @@ from hardpoint.pe import products
             r"guard classes must be 2 numbers \(per column\) or 2 rows of them \(per PE\)",
         ),
         (lambda: Array(2, 2, dataflow="rs"), "dataflow is os or ws, not 'rs'"),
+        (
+            lambda: Array(2, 2, (Guard(), Guard(9)), ((0, 0), (0, 1)), dataflow="ws"),
+            "a weight-stationary array has one guard class per column, as sums run through all its PEs; column 1 has 2",
+        ),
+        (lambda: Array(2, 2, dataflow="ws", depth=8), "words of an accumulator memory must be 16 to 4096, not 8"),
         (lambda: Guard(None, operand=True), "operand and drain guards need guarded columns"),
         (
             lambda: Guard.parse("14+voter"),
@@ -43,6 +48,7 @@ def test_bad_arrays_are_refused(make, message) -> None:
     [
         Array(8, 8),
         Array(4, 6, (Guard(), Guard(14, True, True), Guard(0)), (0, 1, 2, 1, 0, 0)),
+        Array(3, 2, (Guard(), Guard(12, kind="rpr")), (0, 1), dataflow="ws", depth=64),
         Array(2, 2, (Guard(), Guard(12)), ((0, 1), (1, 0)), 4, 3, 16, recompute=Recompute(8, Guard(10))),
     ],
 )

@@ -21,6 +21,10 @@ ARRAYS = (
     Array(3, 4, (Guard(14, operand=True, drain=True),)),
     Array.columns_hardened(3, 4, Guard(10, drain=True), 1, acc_bits=20),
     Array(5, 2, (Guard(), Guard(7), Guard(0, operand=True)), ((0, 1), (2, 0), (1, 1), (0, 0), (2, 2))),
+    Array(2, 3, (Guard(12, kind="rpr"), Guard(), Guard(31)), (0, 1, 2), acc_bits=32),
+    Array(3, 4, dataflow="ws", depth=16),
+    Array(4, 3, (Guard(9, operand=True), Guard(), Guard(11, kind="rpr")), (0, 1, 2), dataflow="ws", depth=16),
+    Array(5, 2, (Guard(0, True, True), Guard(22)), (1, 0), dataflow="ws"),
 )
 
 
@@ -28,7 +32,9 @@ def network() -> Network:
     rng = np.random.default_rng(1)
     u8, s8 = Fixed(8, 8, False), Fixed(8, 7, True)
     conv = Conv("c", "input", rng.integers(-9, 9, (2, 2, 2, 5)), np.zeros(5, int), 4, u8, s8, relu=True)
-    return Network((5, 4, 2), u8, (conv, Dense("d", "c", rng.integers(-9, 9, (60, 3)), np.zeros(3, int), 4, s8, s8)))
+    deep = Conv("w", "c", rng.integers(-9, 9, (2, 1, 5, 1)), np.zeros(5, int), 4, s8, s8, pad=(1, 0, 0, 0), depthwise=True)
+    layers = (conv, deep, Dense("d", "w", rng.integers(-9, 9, (60, 3)), np.zeros(3, int), 4, s8, s8))
+    return Network((5, 4, 2), u8, layers)
 
 
 NETWORK = network()
@@ -37,12 +43,12 @@ NETWORK = network()
 def everything(array: Array) -> np.ndarray:
     """Every live site bit and step of one image, by going through all indices."""
     parts = []
-    for layer in range(2):
+    for layer in range(3):
         tiling = Tiling.of(NETWORK.gemm(layer), array)
         for stream in streams(array, tiling, layer):
             parts.append(decode(stream, np.arange(stream.size, dtype=np.uint64), array))
     records = np.concatenate(parts)
-    return records[live(records, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(2)])]
+    return records[live(records, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(3)])]
 
 
 @pytest.mark.parametrize("array", ARRAYS)
@@ -50,7 +56,7 @@ def test_the_population_is_what_enumeration_counts(array: Array) -> None:
     records = everything(array)
     counts = np.bincount(records["site"], minlength=len(SITES))
     assert population(array, NETWORK) == dict(zip(SITES, counts.tolist(), strict=True))
-    for layer in range(2):
+    for layer in range(3):
         assert sum(population(array, NETWORK, layer).values()) == (records["layer"] == layer).sum()
     assert len(np.unique(records)) == len(records)
 
@@ -100,7 +106,7 @@ def test_rates_are_binomial() -> None:
     counts = np.bincount(faults["site"], minlength=len(SITES))
     for site, name in enumerate(SITES):
         mean = draws * total[name] * ber * (2 if name == "mul" else 1)
-        assert abs(counts[site] - mean) < 4.5 * np.sqrt(mean), name
+        assert abs(counts[site] - mean) <= 4.5 * np.sqrt(mean), name
     per_image = np.bincount(faults["image"], minlength=draws)
     assert 0.9 < per_image.var() / per_image.mean() < 1.1
 
@@ -114,7 +120,7 @@ def test_a_count_is_exact_and_uniform() -> None:
     shares = np.bincount(faults.faults["site"], minlength=len(SITES)) / 2100
     for site, name in enumerate(SITES):
         p = total[name] / sum(total.values())
-        assert abs(shares[site] - p) < 4.5 * np.sqrt(p * (1 - p) / 2100), name
+        assert abs(shares[site] - p) <= 4.5 * np.sqrt(p * (1 - p) / 2100), name
     some = draw_count(array, NETWORK, [5, 299], 7, 1).faults
     assert (some == faults.faults[np.isin(faults.faults["image"], [5, 299])]).all()
     assert FaultList.of(faults.faults, array, NETWORK, 300).digest == faults.digest
@@ -125,7 +131,7 @@ def test_single_faults_are_uniform_and_keyed_by_trial() -> None:
     array = ARRAYS[3]
     faults = draw_single(array, NETWORK, 6, 20000, 4)
     assert (draw_single(array, NETWORK, 6, [77, 5], 4) == faults[[77, 5]]).all()
-    assert live(faults, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(2)]).all()
+    assert live(faults, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(3)]).all()
     records = everything(array)
     for key in ("layer", "site", "row", "bit"):
         expected = np.bincount(records[key]) / len(records)
@@ -151,15 +157,15 @@ def test_bad_input_is_named() -> None:
         draw(array, NETWORK, 1, 0.1, -1)
     with pytest.raises(InputError, match="strikes per inference must be 0 to"):
         draw_count(array, NETWORK, 1, 1 << 40, 1)
-    with pytest.raises(InputError, match="array layers are 0 to 1, not 2"):
-        draw_single(array, NETWORK, 1, 1, 1, layer=2)
+    with pytest.raises(InputError, match="array layers are 0 to 2, not 3"):
+        draw_single(array, NETWORK, 1, 1, 1, layer=3)
     with pytest.raises(InputError, match="there is nothing to strike in layer 0, site vote"):
         draw_single(array, NETWORK, 1, 1, 1, layer=0, site="vote")
 
 
 def test_the_plan_knows_strata() -> None:
     plan = Plan.of(ARRAYS[1], NETWORK)
-    parts = [plan.live_bits(None, layer, site) for layer in range(2) for site in SITES]
+    parts = [plan.live_bits(None, layer, site) for layer in range(3) for site in SITES]
     assert sum(parts) == plan.live_bits() == sum(plan.population.values())
 
 
