@@ -57,7 +57,7 @@ def check(result: SingleResult, network: Network, array: Array) -> None:
     """Raise an InputError unless `result` was measured with `network` on `array`."""
     asked = result.campaign
     for what, theirs, ours in (("network", asked.network, network.digest), ("array", asked.array, array.digest)):
-        if theirs.split("+")[0] != ours:
+        if theirs.partition("+")[0] != ours:
             raise InputError(f"the campaign was run with {what} {theirs}, not with {ours}")
 
 

@@ -35,6 +35,8 @@ __all__ = ["Campaign", "Decision", "Engine", "Prepared", "Result", "Row", "decid
 CHUNK = 8
 """Trials that are drawn, run and stored together; fast ones in larger chunks (`CHUNK_SECONDS`)."""
 CHUNK_SECONDS, MOST_IN_CHUNK = 0.5, 64
+WARM_UP = 30.0
+"""Seconds that a first unit may take to be played twice for a plan, the second time with everything compiled."""
 
 
 class Engine(Protocol):
@@ -198,10 +200,18 @@ def ask(
         one.check(point, engine.array)
     x, labels = np.asarray(x), np.asarray(labels)
     return Campaign(
-        engine.network.digest, engine.array.digest if engine.array is not None else "none",
+        engine.network.digest, array_digest(engine),
         digest(x.astype(np.int64), labels.astype(np.int64)), len(x), tuple(float(point) for point in points), int(trials),
         int(seed), tuple(sorted((weights or {}).items())), type(engine).__name__, confidence, how, until_error,
     )  # fmt: skip
+
+
+def array_digest(engine: Engine) -> str:
+    """Digest of the engine's array, with the PEs that it bypasses; "none" where it has no array."""
+    if engine.array is None:
+        return "none"
+    bypass = getattr(engine, "bypass", None)
+    return engine.array.digest + (f"+bypass {digest(bypass)}" if bypass is not None and np.any(bypass) else "")
 
 
 def prepare(
@@ -238,7 +248,7 @@ class Prepared:
             point, trial = missing[0]
             item = Item(repr(point), [trial])
             found, spent = _timed(self.job, item)
-            if spent < 2:  # what the first one compiled and loaded is no part of the others' time
+            if spent < WARM_UP:  # what the first one compiled and loaded is no part of the others' time
                 found, spent = _timed(self.job, item)
             self._keep(item, found)
             seconds = spent * (len(missing) - 1) / self.crew.jobs

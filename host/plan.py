@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["Plan", "duration"]
 
@@ -28,6 +30,10 @@ class Plan:
     seconds: float
     most: bool = False
     called: str = "points"
+
+    def table(self) -> dict[str, Any]:
+        """Values by name."""
+        return dataclasses.asdict(self)
 
     def lines(self) -> list[str]:
         """The plan for people."""

@@ -16,7 +16,7 @@ from hardpoint.draw import check_weights, draw_single
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, FaultList, population
 from hardpoint.files import digest, write_json
-from hardpoint.host.campaign import Engine, seen
+from hardpoint.host.campaign import WARM_UP, Engine, array_digest, seen
 from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
 from hardpoint.host.outcomes import CRITICAL, DUE, OUTCOMES, TOLERABLE, Block, classify
@@ -36,8 +36,8 @@ from hardpoint.statistics import (
 
 __all__ = ["Group", "SingleCampaign", "SingleResult", "Singles", "Stratum", "Trials", "run_singles"]
 
-FIRST, MOST, SECONDS = 64, 8192, 0.5
-"""Trials of the first block; of any block; and how long a block should take."""
+FIRST, PILOT, MOST, SECONDS = 64, 1024, 8192, 0.5
+"""Trials of the first block; of a second one, for a plan; at most of any block; and how long a block should take."""
 UNKNOWN = 255
 """In place of an outcome: not played yet."""
 LOOK = 256
@@ -255,7 +255,7 @@ def ask(
     """The campaign's value."""
     x, labels = np.asarray(x), np.asarray(labels)
     return SingleCampaign(
-        engine.network.digest, engine.array.digest if engine.array is not None else "none",
+        engine.network.digest, array_digest(engine),
         digest(x.astype(np.int64), labels.astype(np.int64)), len(x), int(trials), int(seed),
         tuple(sorted((weights or {}).items())), tuple(strata), type(engine).__name__, confidence, until_error,
     )  # fmt: skip
@@ -320,20 +320,24 @@ class Singles:
         population = self.population * campaign.images
         missing, seconds = self._missing(), 0.0
         if missing:
-            item = Item(missing[0].point, missing[0].trials[:FIRST])
-            begun = time.monotonic()
-            block = self.job.chunk(item)
-            if time.monotonic() - begun < 2:  # what the first one compiled and loaded is no part of the others' time
-                begun = time.monotonic()
-                block = self.job.chunk(item)
-            spent = time.monotonic() - begun
-            self._keep(item.point, block)
-            seconds = spent / len(block) * (sum(len(i.trials) for i in missing) - len(block)) / self.crew.jobs
+            spent = self._pilot(missing[0], FIRST)
+            if spent * FIRST < WARM_UP:  # what the first one compiled and loaded is no part of the others' time
+                missing = self._missing()
+                spent = self._pilot(missing[0], FIRST if spent * FIRST > 1 else PILOT) if missing else 0.0
+            seconds = spent * sum(len(item.trials) for item in self._missing()) / self.crew.jobs
         return Plan(
             campaign.says, population, "live site bits x steps x images", len(self.strata), self.each,
             sample_size(error, campaign.confidence, population), error, campaign.confidence,
             sum(len(item.trials) for item in self._missing()), seconds, campaign.until_error is not None, "strata",
         )  # fmt: skip
+
+    def _pilot(self, item: Item, trials: int) -> float:
+        """Play the first `trials` of an item; returns seconds per trial."""
+        begun = time.monotonic()
+        block = self.job.chunk(Item(item.point, item.trials[:trials]))
+        spent = time.monotonic() - begun
+        self._keep(item.point, block)
+        return spent / len(block)
 
     def run(self, progress: bool = False) -> SingleResult:
         """Play what is missing and sum up."""
