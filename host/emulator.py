@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList, describe, live
-from hardpoint.host.forward import Forward
+from hardpoint.host.forward import Bypass, Forward
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
 from hardpoint.layers import Codes
@@ -48,7 +48,7 @@ class Emulator:
             raise InputError(f"a batch holds at least 1 image, not {batch}")
         self.network, self.array, self.batch, self.keep = network, array, batch, keep
         self.program = Program.of(network, array, self.bypass)
-        self._forward = Forward(network, self.program)
+        self._forward = Forward(network, self.program, Bypass(network, array, self.bypass))
         self._tables = Tables.of(self.program)
         self._work, self._reserved = Work.of(self.program), (0, 0)
         self._images: Codes | None = None  # whose clean states are kept

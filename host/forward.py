@@ -4,20 +4,24 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hardpoint.array import Array
 from hardpoint.fixed import Fixed
 from hardpoint.host.jit import COMPILED, compiled, inlined, place
 from hardpoint.host.program import (
-    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W,
+    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W, important,
 )  # fmt: skip
 from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, MaxPool, Rescale
+from hardpoint.layers import requantise as requantised
+from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
-__all__ = ["Forward"]
+__all__ = ["Bypass", "Forward"]
 
 CHUNK = 8
 """Images that go through all layers together: what they need at a time fits a second-level cache."""
@@ -30,8 +34,9 @@ class Forward:
     else float64 below 2**53; a network with any wider number is run by `Network` itself in int64.
     """
 
-    def __init__(self, network: Network, program: Program) -> None:
+    def __init__(self, network: Network, program: Program, bypass: Bypass | None = None) -> None:
         self.network, self.program = network, program
+        self.bypass = {} if bypass is None else bypass.layers
         self.types = {layer.name: sum_type(network, layer) for layer in network.layers}
         exact = all(fmt.magnitude < 1 << 22 for fmt in network.formats.values()) and None not in self.types.values()
         self.fast = COMPILED and exact
@@ -41,7 +46,8 @@ class Forward:
     def clean(self, x: Codes) -> Codes:
         """Output codes (images, outputs) of input codes `x`."""
         if not self.fast:
-            return self.network(x)
+            last = self.network.layers[-1].name
+            return self.network.ordered(self._exact(x)[last].reshape(len(x), -1))
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.float32)
         for start in range(0, len(x), CHUNK):
             part = x[start : start + CHUNK]
@@ -55,15 +61,33 @@ class Forward:
             for start in range(0, len(x), CHUNK):
                 self._chunk(x[start : start + CHUNK], states[start : start + CHUNK])
             return states
-        values = self.network.trace(x)
-        for (start, size), codes in zip(self.program.tensors[:, :2], values.values(), strict=True):
+        for (start, size), codes in zip(self.program.tensors[:, :2], self._exact(x, states).values(), strict=True):
             if size:
                 states[:, start : start + size] = codes.reshape(len(x), -1)
-        for layer, row in zip(self.network.layers, self.program.layers, strict=True):
-            if isinstance(layer, (Conv, Dense)):
-                sums = layer.accumulate(values[layer.input], self.network.formats[layer.input].magnitude) - layer.bias
-                states[:, row[SUMS] : row[SUMS] + sums[0].size] = sums.reshape(len(x), -1)
         return states
+
+    def _exact(self, x: Codes, states: Any = None) -> dict[str, Codes]:
+        """Codes of every layer in int64; with `states`, sums go there."""
+        values = {"input": x}
+        for layer, row in zip(self.network.layers, self.program.layers, strict=True):
+            inputs = [values[name] for name in layer.inputs]
+            if isinstance(layer, Add):
+                values[layer.name] = layer(*inputs)
+                continue
+            magnitude = self.network.formats[layer.inputs[0]].magnitude
+            if not isinstance(layer, (Conv, Dense)):
+                values[layer.name] = layer(*inputs, magnitude)
+                continue
+            part = self.bypass.get(layer.name)
+            sums = (layer if part is None else part.layer).accumulate(inputs[0], magnitude) - layer.bias
+            if part is not None:
+                flat = sums.reshape(len(x), -1)
+                whole = layer.accumulate(inputs[0], magnitude).reshape(flat.shape) - np.tile(layer.bias, row[M])
+                sums = part.kept(flat, whole).reshape(sums.shape)
+            if states is not None:
+                states[:, row[SUMS] : row[SUMS] + sums[0].size] = sums.reshape(len(x), -1)
+            values[layer.name] = requantised(sums + layer.bias, layer.shift, layer.out, layer.relu)
+        return values
 
     def _chunk(self, x: Codes, states: Any = None) -> Any:
         """Codes of the last layer for a chunk; with `states`, every layer's codes and sums go there."""
@@ -102,6 +126,10 @@ class Forward:
             columns(x, left, row)
         sums = self._buffer(layer.name, "sums", (CHUNK * m, int(row[N])), weights.dtype)[: n * m]
         np.dot(left, weights, out=sums)
+        part = self.bypass.get(layer.name)
+        if part is not None:
+            whole = np.dot(left, layer.matrix().astype(sums.dtype)) if part.listed is not None else sums
+            sums = part.kept(sums.reshape(n, -1), whole.reshape(n, -1)).reshape(sums.shape)
         if states is not None:
             keep(sums.reshape(n, -1), states, row[SUMS])
         pool = unpooled(row) if pool is None else pool
@@ -120,6 +148,10 @@ class Forward:
         for i in range(kh * kw):
             part = images[:, i // kw : i // kw + sh * (row[OH] - 1) + 1 : sh, i % kw : i % kw + sw * (row[OW] - 1) + 1 : sw]
             sums += part * weights[i]
+        bypass = self.bypass.get(layer.name)
+        if bypass is not None:
+            whole = layer.accumulate(x.reshape(len(x), *row[[H, W, C]]).astype(np.int64), 1) - layer.bias
+            sums = bypass.kept(sums.reshape(len(x), -1), whole.reshape(len(x), -1).astype(sums.dtype)).reshape(sums.shape)
         if states is not None:
             keep(sums.reshape(len(x), -1), states, row[SUMS])
         pool = unpooled(row) if pool is None else pool
@@ -153,7 +185,8 @@ class Forward:
         rounding = 1.5 * 2.0 ** (23 if dtype == np.float32 else 52)
         bounds = np.array([low, high, rounding], dtype)
         if isinstance(layer, (Conv, Dense)):
-            weights = np.ascontiguousarray(layer.matrix().astype(dtype))
+            part = self.bypass.get(layer.name)
+            weights = np.ascontiguousarray((layer if part is None else part.layer).matrix().astype(dtype))
             return weights, layer.bias.astype(dtype), (2.0**-layer.shift.astype(np.float64)).astype(dtype), bounds
         channels = int(self.network.shapes[layer.name][-1])
         return None, np.zeros(channels, dtype), np.ones(channels, dtype), bounds
@@ -163,6 +196,44 @@ class Forward:
         if (name, use) not in self.buffers:
             self.buffers[name, use] = np.empty(shape, dtype)
         return self.buffers[name, use]
+
+
+@dataclass(frozen=True, eq=False)
+class BypassedLayer:
+    """What bypassed PEs leave of a layer: `layer` with the array's weights, and flat maps of its sums: `zero` where sums
+    stay in a bypassed PE (None: where weights stay), `listed` where the recompute unit computes them (None: nowhere).
+    """
+
+    layer: Conv | Dense
+    zero: NDArray[np.bool_] | None
+    listed: NDArray[np.bool_] | None
+
+    def kept(self, sums: Any, whole: Any) -> Any:
+        """Sums (images, M * N) of the array after the recompute unit's, `whole`, have overwritten them."""
+        if self.zero is not None:
+            sums = np.where(self.zero, 0, sums)
+        return sums if self.listed is None else np.where(self.listed, whole, sums)
+
+
+class Bypass:
+    """Which of `network`'s sums on `array` change when PEs at which `bypass` (rows, cols) is true are bypassed."""
+
+    def __init__(self, network: Network, array: Array, bypass: NDArray[np.bool_]) -> None:
+        self.layers: dict[str, BypassedLayer] = {}
+        for index, layer in enumerate(network.gemms if bypass.any() else ()):
+            tiling = Tiling.of(network.gemm(index), array)
+            gemm, zero, masked = tiling.gemm, None, layer
+            if tiling.stationary:
+                weight = layer.weight * ~tiling.spread(bypass).reshape(layer.weight.shape)
+                masked = replace(layer, weight=weight)
+            else:
+                rows, cols = np.arange(gemm.m) % array.rows, np.arange(gemm.n) % array.cols
+                zero = bypass[np.ix_(rows, cols)].ravel()
+            numbers, listed = important(network, array, index), None
+            if len(numbers):
+                listed = np.zeros(gemm.m * gemm.n, bool)
+                listed[numbers] = True
+            self.layers[layer.name] = BypassedLayer(masked, zero, listed)
 
 
 def bounds_of(network: Network, layer: Any) -> tuple[int, int]:
