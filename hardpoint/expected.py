@@ -9,9 +9,11 @@ that it says nothing there.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +22,12 @@ from typing import Any
 from hardpoint.errors import InputError
 from hardpoint.files import load_json
 
-__all__ = ["Checked", "Leaf", "Outcome", "check_folder", "check_folders", "leaves"]
+__all__ = ["Checked", "Leaf", "Outcome", "ViewOf", "check_folder", "check_folders", "compare", "leaves"]
 
 _WHOLE = re.compile(r"0[xX][0-9a-fA-F]{1,16}|[0-9]{1,20}")
 View = Callable[[Path], Mapping[str, Any]]
+ViewOf = Callable[[Mapping[str, Any]], View | None]
+"""The view that reads what an entry of an index names; None for what nobody was asked to read."""
 _ABSENT = object()
 
 
@@ -141,7 +145,7 @@ def _longer(expected: Any, found: Any, place: str = "") -> Iterator[str]:
             yield from _longer(a, b, f"{place}[{i}]")
 
 
-def check_folder(folder: Path, view_of: Callable[[Mapping[str, Any]], View | None]) -> Outcome:
+def check_folder(folder: Path, view_of: ViewOf) -> Outcome:
     """Read each file of the folder's index with the view that `view_of` names for its entry, and compare."""
     index = load_json(folder / "index.json", "index")
     items = index.get("items") if isinstance(index, dict) else None
@@ -170,7 +174,7 @@ def _check(folder: Path, item: Mapping[str, Any], view: View) -> Checked:
     return Checked(item["file"], kind, compared, longer=tuple(_longer(expected, found)))
 
 
-def check_folders(root: Path, view_of: Callable[[Mapping[str, Any]], View | None]) -> tuple[Outcome, ...]:
+def check_folders(root: Path, view_of: ViewOf) -> tuple[Outcome, ...]:
     """`check_folder` of each folder at or below `root` that holds an `index.json` with at least one such file."""
     if not root.is_dir():
         raise InputError(f"{root} is no folder")
@@ -180,3 +184,26 @@ def check_folders(root: Path, view_of: Callable[[Mapping[str, Any]], View | None
         if isinstance(contents, dict) and "items" in contents:
             outcomes.append(check_folder(index.parent, view_of))
     return tuple(outcome for outcome in outcomes if outcome.files)
+
+
+def compare(name: str, files: str, view_of: ViewOf, arguments: Sequence[str] | None = None) -> int:
+    """The command `name`: print each folder's outcome for the `files` that `view_of` reads.
+
+    The exit code is 0 where everything expected was read, 1 on any difference or file that was not read, 2 on bad input.
+    """
+    parser = argparse.ArgumentParser(prog=name, description=f"Check the readers of {files} on indexed folders.")
+    parser.add_argument("folder", nargs="?", default="../shared/real", type=Path)
+    parser.add_argument("--remarks", action="store_true", help="also print where an index says less than was read")
+    options = parser.parse_args(arguments)
+    try:
+        outcomes = check_folders(options.folder, view_of)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    for outcome in outcomes:
+        print(*outcome.lines(), sep="\n")
+        if options.remarks:
+            print(*outcome.remarks(), sep="\n")
+    if not outcomes:
+        print(f"no index.json below {options.folder} lists {files}")
+    return 0 if all(file.right for outcome in outcomes for file in outcome.files) else 1

@@ -8,15 +8,13 @@ or file that was not read.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hardpoint.errors import InputError
-from hardpoint.expected import Outcome, View, check_folders
+from hardpoint.expected import Outcome, View, check_folders, compare
 from hardpoint.hls.report import (
     Below,
     Cosim,
@@ -46,22 +44,7 @@ __all__ = ["check", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each folder's outcome; the exit code is 1 on any difference."""
-    parser = argparse.ArgumentParser(prog="check_reports", description="Check report readers against indexed folders.")
-    parser.add_argument("folder", nargs="?", default="../shared/real", type=Path)
-    parser.add_argument("--remarks", action="store_true", help="also print where an index says less than was read")
-    options = parser.parse_args(arguments)
-    try:
-        outcomes = check(options.folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for outcome in outcomes:
-        print(*outcome.lines(), sep="\n")
-        if options.remarks:
-            print(*outcome.remarks(), sep="\n")
-    if not outcomes:
-        print(f"no index.json below {options.folder} lists reports")
-    return 0 if all(file.right for outcome in outcomes for file in outcome.files) else 1
+    return compare("check_reports", "reports", _view_of, arguments)
 
 
 def check(folder: Path) -> tuple[Outcome, ...]:

@@ -7,14 +7,11 @@ Exit code 1 on any difference or file that was not read.
 
 from __future__ import annotations
 
-import argparse
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hardpoint.errors import InputError
-from hardpoint.expected import Outcome, View, check_folders
+from hardpoint.expected import Outcome, View, check_folders, compare
 from hardpoint.host.handoff import Handoff, Ip, RegisterHeader, read_handoff, read_header
 
 __all__ = ["check", "main"]
@@ -22,22 +19,7 @@ __all__ = ["check", "main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print each folder's outcome; the exit code is 1 on any difference."""
-    parser = argparse.ArgumentParser(prog="check_handoffs", description="Check hand-off readers on indexed folders.")
-    parser.add_argument("folder", nargs="?", default="../shared/real", type=Path)
-    parser.add_argument("--remarks", action="store_true", help="also print where an index says less than was read")
-    options = parser.parse_args(arguments)
-    try:
-        outcomes = check(options.folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    for outcome in outcomes:
-        print(*outcome.lines(), sep="\n")
-        if options.remarks:
-            print(*outcome.remarks(), sep="\n")
-    if not outcomes:
-        print(f"no index.json below {options.folder} lists hand-offs or driver headers")
-    return 0 if all(file.right for outcome in outcomes for file in outcome.files) else 1
+    return compare("check_handoffs", "hand-offs or driver headers", _view_of, arguments)
 
 
 def check(folder: Path) -> tuple[Outcome, ...]:
