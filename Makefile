@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-training formal lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-host bench-training formal lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -68,7 +68,7 @@ types: $(STAMP)
 bench-training: $(STAMP)
 	$(RUN) benchmarks/training.py $(foreach d,$(or $(DATA),digits),--data $(d))
 
-bench: bench-core bench-answers bench-emulation bench-training
+bench: bench-core bench-answers bench-emulation bench-host bench-training
 
 # Prints each theorem about the processing element: proved or refuted, with its time.
 formal: $(STAMP)
@@ -80,6 +80,10 @@ bench-core: $(STAMP)
 # Rates of emulation, clean and under faults, beside TensorFlow's: build/bench/emulation.json.
 bench-emulation: $(STAMP)
 	$(RUN) benchmarks/emulation.py
+
+# What the driver costs per image, over a device that answers at once: build/bench/host.json.
+bench-host: $(STAMP)
+	$(RUN) benchmarks/host.py
 
 # How long a report takes to read, and a cost to be answered from the shipped table.
 bench-answers: $(STAMP)
