@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, most_carry
 from hardpoint.bitstream import CORES, Bitstream
 from hardpoint.cost import Cost
 from hardpoint.errors import InputError
@@ -150,8 +150,8 @@ def config_header(array: Array, limits: Limits = LIMITS) -> str:
     >>> "typedef guard::Columns<14, 2, 3, 1> Guard0;" in header
     True
     """
-    if array.dataflow != "os" or array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
-        raise InputError("the C++ core is output-stationary with guarded columns; other arrays cannot be emitted yet")
+    if array.recompute is not None:
+        raise InputError("arrays with a recompute unit cannot be emitted yet")
     guards = [_guard(array, guard) for guard in array.guards]
     return render(
         "hardpoint_config.h.j2",
@@ -160,6 +160,7 @@ def config_header(array: Array, limits: Limits = LIMITS) -> str:
             "digest": array.digest,
             "guards": guards + guards[:1] * (3 - len(guards)),
             "classes": array.class_map.tolist(),
+            "dataflow": "WeightStationary" if array.dataflow == "ws" else "OutputStationary",
             "limits": limits,
             "magic": MAGIC,
             "external": EXTERNAL,
@@ -189,6 +190,8 @@ def _guard(array: Array, guard: Guard) -> str:
     """A guard as the C++ type that stands for it."""
     if guard.column is None:
         return "guard::None"
+    if guard.kind == "rpr":
+        return f"guard::Reduced<{guard.column}, {most_carry(array.act_bits, array.wgt_bits, guard.column)}>"
     return f"guard::Columns<{guard.column}, {array.carry_bits(guard)}, {3 if guard.operand else 1}, {3 if guard.drain else 1}>"
 
 

@@ -91,26 +91,38 @@ class CompiledCore:
         long, pointer = ctypes.c_long, _POINTER
         self._library = _library(
             library,
-            ("hp_gemm", long, [pointer, pointer, pointer, long, long, ctypes.c_int, pointer, long, pointer, pointer]),
+            ("hp_gemm", long, [pointer] * 3 + [long] * 3 + [ctypes.c_int, pointer, pointer, long, pointer, pointer]),
         )
         self.name = Path(library).stem
 
     def gemm(
-        self, a: Any, w: Any, signed: bool, faults: NDArray[Any] | None = None
+        self,
+        a: Any,
+        w: Any,
+        signed: bool,
+        faults: NDArray[Any] | None = None,
+        *,
+        bypass: Any = None,
+        passes: int | None = None,
     ) -> tuple[NDArray[np.int64], int, int]:
-        """Sums (tiles, rows, cols) of one stream of tiles, the cycles it took, and how many votes disagreed.
+        """Sums of one stream of tiles, the cycles it took, and how many votes disagreed.
 
-        `a` (tiles, K, rows) and `w` (tiles, K, cols) are operand codes, `faults` records of dtype FAULT whose image
-        and layer are ignored.
+        Output-stationary: operand codes `a` (tiles, K, rows) and `w` (tiles, K, cols), sums (tiles, rows, cols).
+        Weight-stationary, where `passes` tiles add up to a sum: `a` (tiles, pixels, rows), `w` (tiles, rows, cols), sums
+        (tiles / passes, pixels, cols). `faults` are records of dtype FAULT whose image and layer are ignored; PEs at
+        which `bypass` (rows, cols) is true are bypassed.
         """
         a, w = np.ascontiguousarray(a, np.int32), np.ascontiguousarray(w, np.int32)
+        (tiles, count, rows), cols = a.shape, w.shape[2]
         faults = np.zeros(0, FAULT) if faults is None else np.ascontiguousarray(faults, FAULT)
-        out = np.zeros((a.shape[0], a.shape[2], w.shape[2]), np.int64)
+        skipped = np.ascontiguousarray(np.zeros((rows, cols)) if bypass is None else bypass, np.uint8)
+        if skipped.shape != (rows, cols):
+            raise InputError(f"a bypass map of this core is {rows} x {cols}, not {skipped.shape}")
+        out = np.zeros((tiles, rows, cols) if passes is None else (tiles // passes, count, cols), np.int64)
         counted = np.zeros(2, np.int64)
-        at = [x.ctypes.data_as(_POINTER) for x in (a, w, faults, out, counted)]
-        code = self._library.hp_gemm(
-            None, at[0], at[1], a.shape[0], a.shape[1], int(signed), at[2], len(faults), *at[3:]
-        )
+        at = [x.ctypes.data_as(_POINTER) for x in (a, w, skipped, faults, out, counted)]
+        sizes = (tiles, count, passes or 1, int(signed))
+        code = self._library.hp_gemm(None, *at[:2], *sizes, *at[2:4], len(faults), *at[4:])
         if code:
             raise DeviceError(f"{self.name}: the core failed with code {code}")
         return out, int(counted[0]), int(counted[1])

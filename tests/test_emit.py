@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from accelerators import mixed_network, plain_network
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.bitstream import Bitstream
 from hardpoint.cost import Cost
 from hardpoint.errors import InputError
@@ -194,7 +194,7 @@ def test_projects_replace_projects_and_nothing_else(network: Network, tmp_path: 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (Array(3, 4, dataflow="ws"), "the C.. core is output-stationary with guarded columns"),
+        (Array(3, 4, recompute=Recompute(4)), "arrays with a recompute unit cannot be emitted yet"),
         (Array(3, 4, acc_bits=16), "layer c1: its sums need 20 bits"),
         (Array(3, 4, act_bits=4), "layer c1: its activations are s8.3, the array takes at most 4 bits"),
         (Array(3, 4, board="pynq"), "boards are pynq-z2"),

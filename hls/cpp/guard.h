@@ -22,6 +22,16 @@ struct Columns {
     static constexpr int column(int) { return B; }
 };
 
+// Reduced-precision redundancy: the full accumulator, and two copies of its columns >= B without carry. They are taken
+// where they agree and the full one lies more than MOST_CARRY off them.
+template <int B, int MOST_CARRY>
+struct Reduced {
+    static_assert(B >= 0, "a guard column is 0 or more");
+    static_assert(MOST_CARRY >= 0 && MOST_CARRY < 16, "a carry of 8-bit operands has at most 4 bits");
+    static constexpr int COPIES = 3, OPERAND_LANES = 1, DRAIN_LANES = 1;
+    static constexpr int column(int) { return B; }
+};
+
 }  // namespace guard
 }  // namespace hardpoint
 

@@ -2,9 +2,8 @@
 #ifndef HARDPOINT_MEMORY_H
 #define HARDPOINT_MEMORY_H
 
-#include <ap_int.h>
-
 #include "hardpoint_config.h"
+#include "integers.h"
 
 namespace hardpoint {
 

@@ -126,7 +126,7 @@ void gemm(
     fetch_strikes(strikes, at.strikes, at.strike_count, strike_words);
     activations(map, layer, weight_beats, beats);
     hardpoint_engine(
-        beats, strike_words, sums, counts, layer.tiles_m * layer.tiles_n, layer.steps, layer.source.sgn,
+        beats, strike_words, sums, counts, layer.tiles_m * layer.tiles_n, layer.steps, 1, layer.source.sgn, Bypass(0),
         at.strike_count, layer.limit + at.strike_count);
     outputs(layer, channels, sums, chunks);
     store(chunks, layer, at.result, result, scratch);

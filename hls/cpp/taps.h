@@ -2,9 +2,8 @@
 #ifndef HARDPOINT_TAPS_H
 #define HARDPOINT_TAPS_H
 
-#include <ap_int.h>
-
 #include "hardpoint_config.h"
+#include "integers.h"
 
 namespace hardpoint {
 
@@ -21,6 +20,7 @@ typedef ap_uint<ACC_BITS> Acc;
 typedef ap_uint<ACC_BITS + 4> Wide;
 #endif
 
+// Sites of a PE. A weight-stationary array has a row of them more, its accumulator row.
 enum Site { ACT, WGT, MUL, CARRY, VOTE, ACC, DRAIN, SITES };
 constexpr int COPIES = 4;     // three copies; of MUL also the low part's own bits from the guard column on
 constexpr int OVERHANG = 3;   // the copy number of those
@@ -34,14 +34,14 @@ struct Taps {
 };
 
 // One strike: load a word into a mask of PE (row, col) before step `when` of the stream of tiles.
-// `when` = tile * period + step, period = max(K, ROWS).
+// `when` = tile * period + step; the period is max(K, ROWS), weight-stationary ROWS + pixels.
 typedef ap_uint<128> StrikeWord;
 enum Kind { FLIP, KEEP, FORCE };
 
 struct Strike {
     ap_uint<48> when;
     ap_uint<2> kind, copy;
-    ap_uint<3> site;
+    ap_uint<4> site;
     ap_uint<8> row, col;
     Wide data;
 };
@@ -50,7 +50,7 @@ inline Strike unpack(const StrikeWord &word) {
     Strike strike;
     strike.when = word.range(47, 0);
     strike.kind = word.range(49, 48);
-    strike.site = word.range(52, 50);
+    strike.site = word.range(52, 50) | ap_uint<4>(word[55]) << 3;
     strike.copy = word.range(54, 53);
     strike.data = word.range(64 + ACC_BITS + 3, 64);
     strike.row = word.range(111, 104);

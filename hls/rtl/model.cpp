@@ -162,11 +162,14 @@ void hardpoint_engine(
     hls::stream<Count> &counts,
     ap_uint<32> tiles,
     ap_uint<32> steps,
+    ap_uint<32>,
     ap_uint<1> signed_act,
+    Bypass bypass,
     ap_uint<32> strike_count,
     ap_uint<32> limit) {
     std::unique_ptr<Clocked> clocked(new Clocked);
     Vcore &model = clocked->model;
+    for (int i = 0; i < ROWS * COLS; ++i) put(model.bypass, i, 1, bypass[i]);
     const Bits period = period_of(steps).to_uint64(), k = steps.to_uint64();
     const Schedule plan = schedule(strikes, strike_count.to_uint(), k, period);
     Schedule::const_iterator next = plan.begin();

@@ -16,20 +16,25 @@ typedef std::uint64_t Time;
 
 enum Effect { FLIPPED, STUCK0, STUCK1 };
 
-// The first time from (tile, step) on at which the register of `site` is written or its wire used.
+// Steps from one tile's first to the next one's.
+std::uint64_t period(long steps) { return WEIGHTS_STAY ? steps : std::max<long>(steps, ROWS); }
+
+// The first time from (tile, step) on at which the register of `site` is written or its wire used. Weight-stationary
+// tiles do not overlap: there any time will do.
 Time acting(int site, std::uint64_t tile, std::uint64_t step, long steps) {
+    if (WEIGHTS_STAY) return tile * period(steps) + std::min<std::uint64_t>(step, period(steps));
     const std::uint64_t first = site == DRAIN ? steps : site == VOTE ? 1 : 0;
     const std::uint64_t last = site == DRAIN ? steps + ROWS - 1 : site == VOTE ? steps : steps - 1;
-    const std::uint64_t period = std::max<long>(steps, ROWS);
-    if (step > last) return (tile + 1) * period + first;
-    return tile * period + std::max(step, first);
+    if (step > last) return (tile + 1) * period(steps) + first;
+    return tile * period(steps) + std::max(step, first);
 }
 
 StrikeWord packed(Time when, Kind kind, const Place &place, std::uint64_t data) {
     StrikeWord word = 0;
     word.range(47, 0) = when;
     word.range(49, 48) = int(kind);
-    word.range(52, 50) = std::get<2>(place);
+    word.range(52, 50) = std::get<2>(place) & 7;
+    word[55] = std::get<2>(place) >> 3;
     word.range(54, 53) = std::get<3>(place);
     word.range(64 + ACC_BITS + 3, 64) = data;
     word.range(111, 104) = std::get<0>(place);
@@ -55,14 +60,14 @@ std::vector<StrikeWord> strikes(const Fault *faults, long count, long tiles, lon
         const Fault &fault = faults[i];
         places[Place(fault.row, fault.col, fault.site, fault.copy)].push_back(fault);
     }
-    const Time end = std::uint64_t(tiles) * std::max<long>(steps, ROWS) + ROWS;
+    const Time end = std::uint64_t(tiles) * period(steps) + ROWS;
     std::vector<std::pair<Time, StrikeWord>> found;
     for (const auto &item : places) {
         std::map<Time, std::uint64_t> flips;
         std::vector<Time> changes;
         for (const Fault &fault : item.second) {
             const Time start = acting(fault.site, fault.tile, fault.step, steps);
-            const Time same = fault.tile * std::uint64_t(std::max<long>(steps, ROWS)) + fault.step;
+            const Time same = fault.tile * period(steps) + fault.step;
             if (fault.effect == FLIPPED) {
                 if (start == same) flips[start] ^= std::uint64_t(1) << fault.bit;  // else it strikes nothing
                 continue;

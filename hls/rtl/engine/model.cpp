@@ -75,7 +75,9 @@ void hardpoint_engine(
     hls::stream<Count> &counts,
     ap_uint<32> tiles,
     ap_uint<32> steps,
+    ap_uint<32>,
     ap_uint<1> signed_act,
+    Bypass,
     ap_uint<32> strike_count,
     ap_uint<32> limit) {
     std::unique_ptr<VerilatedContext> context(new VerilatedContext);
