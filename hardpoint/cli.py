@@ -53,6 +53,10 @@ def main() -> NoReturn:
     except BrokenPipeError:
         sys.stderr.close()
         code = 1
+    except OSError as error:
+        if error.filename is None and error.strerror is None:
+            raise
+        code = _refuse(f"{error.filename or 'cannot write'}: {error.strerror}")
     except ModuleNotFoundError as error:
         code = _refuse(f"this needs {error.name}, which is not installed; `hardpoint doctor` says what brings what")
     except Exception as error:
@@ -228,29 +232,71 @@ def run(
 @on_array
 def campaign(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
-    ber: Annotated[list[float], typer.Option(help="Bit error rate; may be given several times.")],
+    ber: Annotated[
+        list[float] | None, typer.Option(help="Transient flips at this bit error rate; may be given several times.")
+    ] = None,
+    count: Annotated[
+        list[int] | None, typer.Option(min=0, help="Transient flips, so many per inference; may be given several times.")
+    ] = None,
+    single: Annotated[int | None, typer.Option(min=1, help="So many single flips, each alone in an inference.")] = None,
+    permanent_rate: Annotated[
+        list[float] | None, typer.Option(help="Share of PEs with a stuck bit; the unit is a fault map; may be given several times.")
+    ] = None,
+    pattern: Annotated[str, typer.Option(help="Places of permanent faults: uniform or clustered.")] = "uniform",
+    convention: Annotated[
+        str, typer.Option(help="hardware, or neuron: as software injectors, --ber per output bit of a layer; needs no array.")
+    ] = "hardware",
+    stratify: Annotated[str, typer.Option(help="As many single flips in every layer, site or layer,site.")] = "",
+    weight: Annotated[
+        list[str] | None, typer.Option(metavar="SITE=X", help="Weight of a site class, 1 if not given; may be given several times.")
+    ] = None,
     data: Data = "digits",
     device: Device = "emulator",
-    trials: Annotated[int, typer.Option(min=2, help="Independent fault lists per BER.")] = 20,
+    trials: Annotated[int, typer.Option(min=2, help="Independent fault lists or maps per point; at most, with --until-error.")] = 20,
+    error: Annotated[float, typer.Option(help="Error that the plan says the necessary sample size for.")] = 0.01,
+    confidence: Annotated[float, typer.Option(help="Confidence of all intervals.")] = 0.95,
+    until_error: Annotated[
+        float | None, typer.Option(help="Stop once accuracy (single flips: the SDC-critical share) is known to +- this.")
+    ] = None,
     images: Images = None,
+    batch: Annotated[int, typer.Option(min=1, help="Images emulated at a time; results do not depend on it.")] = 256,
     store: Annotated[
         Path | None, typer.Option(help="SQLite store; a campaign that was stopped goes on from there.")
     ] = None,
     jobs: Annotated[
         int, typer.Option(min=1, help="Processes that work in parallel; results do not depend on them.")
     ] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers play the units, such as tcp://host:8786.")
+    ] = None,
     seed: Seed = 0,
     bitstream: Manifest = None,
+    analyse: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Write what single flips did, by place: tables, pictures, ranking.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the result table here (JSON).")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Print the plan and do nothing else.")] = False,
     *,
     array: Array,
     as_json: Json = False,
 ) -> None:
-    """Inject faults at bit error rates and report accuracy and SDC rates with intervals."""
-    from hardpoint.optimizer.flow import run_campaign_on
+    """Inject faults and report accuracy and outcomes with intervals, after a plan of what it takes."""
+    from hardpoint.optimizer.campaigns import Question, answer
 
-    value, lines = run_campaign_on(
-        _network(network), array, device, data, images, ber, trials, seed, store, jobs, not as_json, bitstream
-    )
+    asked = Question(
+        data, device, images, tuple(ber or ()), tuple(count or ()), single, tuple(permanent_rate or ()), pattern, convention,
+        stratify, tuple(weight or ()), trials, error, confidence, until_error, seed, store, jobs, scheduler, batch, bitstream,
+        analyse,
+    )  # fmt: skip
+
+    def tell(lines: list[str]) -> None:
+        print("\n".join(lines), file=sys.stderr if as_json else sys.stdout, flush=True)
+
+    value, lines = answer(_network(network), array, asked, tell, not as_json, plan)
+    if out is not None:
+        from hardpoint.files import write_json
+
+        write_json(out, value)
     _say(value, as_json, lines)
 
 

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from hardpoint.array import Array
+from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.host import campaign as lists
 from hardpoint.host import singles
 from hardpoint.host.campaign import Engine
+from hardpoint.host.convention import convention
 from hardpoint.host.neurons import NeuronInjector
 from hardpoint.host.plan import Plan
 from hardpoint.network import Network
 from hardpoint.optimizer.flow import check_device, engine_on, samples
+from hardpoint.statistics import check_confidence
 
 __all__ = ["Question", "answer", "weights_from"]
 
@@ -63,8 +66,14 @@ class Question:
             raise InputError(f"a pattern of faulty PEs is uniform or clustered, not {self.pattern!r}")
         if (self.stratify or self.analyse is not None) and self.single is None:
             raise InputError("strata and an analysis by place need single faults (--single)")
+        for point in self.points:
+            convention(self.how).check(point, None)
+        check_weights(weights_from(self.weights))
+        check_confidence(self.confidence)
         if not 0 < self.error < 1:
             raise InputError(f"an error lies between 0 and 1, not {self.error}")
+        if not self.batch >= 1 <= self.jobs:
+            raise InputError(f"a batch and jobs are at least 1, not {self.batch} and {self.jobs}")
         if self.device != "emulator" and (self.jobs > 1 or self.scheduler is not None):
             raise InputError(f"device {self.device} exists once: jobs and schedulers share out the emulator")
 

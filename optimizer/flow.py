@@ -157,43 +157,6 @@ def run_network(
     return value
 
 
-def run_campaign_on(
-    network: Network,
-    array: Array,
-    device: str,
-    data_text: str,
-    images: int | None,
-    bers: list[float],
-    trials: int,
-    seed: int,
-    store: Path | None,
-    jobs: int,
-    progress: bool,
-    bitstream: Path | None = None,
-) -> tuple[dict[str, Any], list[str]]:
-    """A campaign as a table for machines and lines for people."""
-    from hardpoint.draw import check_ber
-    from hardpoint.host.campaign import run_campaign
-
-    for ber in bers:
-        check_ber(ber)
-    check_device(device)
-    test = samples(data_text, network, images)
-    engine = engine_on(device, network, array, bitstream=bitstream)
-    result = run_campaign(engine, test.x, test.y, bers, trials, seed, store=store, jobs=jobs, progress=progress)
-    first = result.rows[0]
-    lines = [
-        f"clean accuracy {first.clean_accuracy:.4f} on {first.images} images; {first.convention}; seed {seed}",
-        f"{first.population:,} live site bits x steps per image",
-        f"{'BER':>9} {'accuracy':>9} {'95 % interval':>18} {'SDC-critical':>12} {'strikes/image':>13}",
-    ]
-    for row in result.rows:
-        interval = f"{row.accuracy.low:.4f} to {row.accuracy.high:.4f}"
-        cells = f"{row.accuracy.mean:9.4f} {interval:>18} {row.critical.mean:12.4f} {row.strikes:13.2f}"
-        lines.append(f"{row.point:9.3g} {cells}")
-    return result.table(), lines
-
-
 def search_on(
     data_text: str, model: str, study: Path, evaluations: int, seed: int, out: Path | None, task: Task
 ) -> tuple[dict[str, Any], list[str]]:
