@@ -14,6 +14,7 @@ import json
 import sys
 import time
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -31,16 +32,9 @@ from hardpoint.training.injection import inject
 from hardpoint.training.judge import coverage, rank_correlation
 from hardpoint.training.models import architecture
 from hardpoint.training.ranking import MEASURED, METHODS, rank
-from hardpoint.training.train import Recipe, record, train, train_floats
+from hardpoint.training.train import RECIPES, Recipe, record, train, train_floats
 
 MODEL = {"digits": "digits-cnn", "mnist": "bench", "fashion": "bench", "cifar10": "resnet8", "kws": "ds-cnn"}
-RECIPE = {
-    "digits": Recipe(),
-    "mnist": Recipe(6, 3, 128, 2e-3, 1e-3),
-    "fashion": Recipe(10, 4, 128, 2e-3, 1e-3),
-    "cifar10": Recipe(26, 5, 64, 2e-3, 5e-4, augment=True),
-    "kws": Recipe(30, 8, 64),
-}
 SHARES = (0.05, 0.10, 0.20, 0.30)
 SIGNIFICANCES = (0, 1, 2, 3, 4, 5)
 SIGNIFICANCE = 4  # unguarded columns may move an output by less than 2**4 codes of 2**8
@@ -103,7 +97,7 @@ def trained(
     out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0
 ) -> tuple[Any, dict[str, Any]]:
     """A model and its record, trained now or before."""
-    recipe = replace(RECIPE[data.name], ber=ber)
+    recipe = replace(RECIPES.get(data.name, Recipe()), ber=ber)
     path = cached(out, data, recipe, bits=bits, q_scale=q_scale, seed=seed)
     if not record(path):
         made = architecture(MODEL[data.name], data.shape, data.classes)
@@ -119,7 +113,7 @@ def trained(
 
 def floats(out: Path, data: DataSet, seed: int) -> Any:
     """The float model of a seed, from which all its quantised models start."""
-    recipe = replace(RECIPE[data.name], epochs=0)
+    recipe = replace(RECIPES.get(data.name, Recipe()), epochs=0)
     path = cached(out, data, recipe, seed=seed)
     if not path.is_file():
         began, cpu = time.monotonic(), time.process_time()
@@ -137,7 +131,13 @@ def cached(out: Path, data: DataSet, recipe: Recipe, **settings: int) -> Path:
     folder = out / "cache"
     folder.mkdir(parents=True, exist_ok=True)
     asked = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
-    return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), data.train.x, data.train.y)}.h5"
+    return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), content(data))}.h5"
+
+
+@cache
+def content(data: DataSet) -> str:
+    """Names a data set's training part by content."""
+    return digest(data.train.x, data.train.y)
 
 
 # the four parts ---------------------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def accuracies(out: Path, data: DataSet, widths: list[int], until: tuple[int, in
 def accuracy_run(out: Path, data: DataSet, bits: int, seed: int) -> dict[str, Any]:
     """One run's accuracies, times (its float model's included), and how many outputs equal the network's."""
     model, about = trained(out, data, bits, 0, seed)
-    recipe = RECIPE[data.name]
+    recipe = RECIPES.get(data.name, Recipe())
     beside = cached(out, data, recipe, bits=bits, q_scale=0, seed=seed).with_suffix(".gate1.json")
     if not beside.is_file():
         network = conversion(model, data.format).network
@@ -224,7 +224,7 @@ def constrained_run(out: Path, data: DataSet, q_scale: int, seed: int) -> dict[s
 
 def network_file(out: Path, data: DataSet, q_scale: int, seed: int) -> Path:
     """Where a run keeps what the curve needs of its network."""
-    return cached(out, data, RECIPE[data.name], bits=8, q_scale=q_scale, seed=seed).with_suffix(".network.json")
+    return cached(out, data, RECIPES.get(data.name, Recipe()), bits=8, q_scale=q_scale, seed=seed).with_suffix(".network.json")
 
 
 def saving(rows: list[dict[str, Any]], significance: str) -> dict[str, Any]:

@@ -14,6 +14,11 @@ from hardpoint.legacy_keras import legacy_keras
 
 __all__ = ["hls4ml", "keras", "layer_list", "load_model", "qkeras"]
 
+KERAS_FILES = (".h5", ".hdf5", ".keras", ".json")
+FOREIGN = {
+    ".onnx": "ONNX", ".tflite": "TensorFlow Lite", ".pb": "TensorFlow's SavedModel", ".pt": "PyTorch", ".pth": "PyTorch",
+}  # fmt: skip
+
 
 def keras() -> Any:
     """Keras 2, as QKeras and hls4ml know it."""
@@ -86,6 +91,13 @@ def load_model(path: str | os.PathLike[str], weights: str | os.PathLike[str] | N
     for file in (path, Path(weights or path)):
         if not file.is_file():
             raise InputError(f"no model file {file}")
+    if path.suffix in FOREIGN:
+        raise InputError(
+            f"{path} is a model of {FOREIGN[path.suffix]}, whose quantisers hls4ml's Keras reader does not know; "
+            "save the model from Keras 2 or QKeras, as .h5"
+        )
+    if path.suffix not in KERAS_FILES:
+        raise InputError(f"a model file is {', '.join(KERAS_FILES)}, not {path.name}")
     if (path.suffix == ".json") != (weights is not None):
         raise InputError(f"weights are given apart for a .json architecture, and only there, not for {path.name}")
     loader = qkeras().utils.load_qmodel

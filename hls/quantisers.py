@@ -133,7 +133,7 @@ def weight_codes(
 
 def _why(quantiser: Any) -> str:
     if quantiser is None:
-        return "floats without a quantiser"
+        return "floats without a quantiser (`convert --calibrate` quantises a float model)"
     return f"quantised by {type(quantiser).__name__} with alpha {getattr(quantiser, 'alpha', None)!r}"
 
 

@@ -1,6 +1,7 @@
 """Conversion of models to integers and the gate behind it: equal in every output, or refused by name."""
 
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -298,48 +299,70 @@ def test_what_cannot_be_quantised_after_training() -> None:
         quantised_after_training(chain(layers().Flatten(), layers().Dense(3)), U8, x[:0])
 
 
-EXPECTED = {
-    "qkeras_3layer.json": "s8.5",
-    "qkeras_mnist_cnn.json": "s8.5",
-    "qkeras_mnist_dense.json": None,
-    "KERAS_3layer.json": "layer fc1_relu: its weights are floats without a quantiser",
-    "KERAS_3layer_batch_norm.json": "layer fc1_relu: its weights are floats without a quantiser",
-    "KERAS_conv1d_small.json": "layer conv1_relu: a layer Conv1D is not supported",
-    "KERAS_3layer_ternary_small.json": "Unknown layer: 'TernaryDense'",
-    "qkeras-v3_3layer.keras": "was written by Keras 3",
-    "hgq_jet_classifier.h5": "Unknown layer: 'FixedPointQuantizer'",
-    "hgq_mnist_heterogeneous.h5": "Unknown layer: 'FixedPointQuantizer'",
-    "../hls4ml-finn-mlperftiny__AnomalyDetection__model_config__ad03__model_ToyCar.h5": "layer batch_normalization: batch normalisation multiplies",
-    "../JaviScriptGarcia__AUP-ZU3_HLS4ML__01.training__models__distilled_cnn64_v05.h5": "layer output: its weights are floats",
-    "../mlcommons__tiny__image_classification__trained_models__pretrainedResnet.h5": "layer conv2d: its weights are floats",
+FLOATS = "its weights are floats without a quantiser"
+EQUAL = ""  # converts, and every output is equal
+# Every model of the folder: its weights' file, the input's format (where the model has none of its own), what is said of it.
+MODELS_OF_OTHERS: dict[str, tuple[str, str, str]] = {
+    "example-models/KERAS_1layer.json": ("KERAS_1layer_weights.h5", "s8.5", f"layer fc1_relu: {FLOATS}"),
+    "example-models/KERAS_3layer.json": ("KERAS_3layer_weights.h5", "s8.5", f"layer fc1_relu: {FLOATS}"),
+    "example-models/KERAS_3layer_batch_norm.json": ("KERAS_3layer_batch_norm_weights.h5", "s8.5", f"layer fc1_relu: {FLOATS}"),
+    "example-models/KERAS_3layer_ternary_small.json": ("KERAS_3layer_ternary_small_weights.h5", "s8.5", "Unknown layer: 'TernaryDense'"),
+    "example-models/KERAS_conv1d_small.json": ("KERAS_conv1d_small_weights.h5", "s8.5", "layer conv1_relu: a layer Conv1D is not supported"),
+    "example-models/KERAS_conv2d_model.json": ("KERAS_conv2d_model_weights.h5", "s8.5", f"layer conv2d_1: {FLOATS}"),
+    "example-models/jetTagger_Conv2D_Small_NoBatchNorm.json": ("jetTagger_Conv2D_Small_NoBatchNorm_weights.h5", "s8.5", f"layer cnn2D_1_relu: {FLOATS}"),
+    "example-models/qkeras_3layer.json": ("qkeras_3layer_weights.h5", "s8.5", EQUAL),
+    "example-models/qkeras_mnist_cnn.json": ("qkeras_mnist_cnn_weights.h5", "s8.5", EQUAL),
+    "example-models/qkeras_mnist_dense.json": ("qkeras_mnist_dense_weights.h5", "", EQUAL),
+    "example-models/qkeras-v3_3layer.keras": ("", "s8.5", "was written by Keras 3"),
+    "example-models/hgq_jet_classifier.h5": ("", "s8.5", "Unknown layer: 'FixedPointQuantizer'"),
+    "example-models/hgq_mnist_heterogeneous.h5": ("", "s8.5", "Unknown layer: 'FixedPointQuantizer'"),
+    "example-models/two_layer_keras.onnx": ("", "s8.5", "is a model of ONNX"),
+    "example-models/three_layer_keras.onnx": ("", "s8.5", "is a model of ONNX"),
+    "example-models/conv2d_small_keras.onnx": ("", "s8.5", "is a model of ONNX"),
+    "hls4ml-finn-mlperftiny__AnomalyDetection__model_config__ad03__model_ToyCar.h5": ("", "s8.5", "layer batch_normalization: batch normalisation multiplies"),
+    "mlcommons__tiny__image_classification__trained_models__pretrainedResnet.h5": ("", "s8.5", f"layer conv2d: {FLOATS}"),
+    "mlcommons__tiny__keyword_spotting__trained_models__kws_ref_model_float32.tflite": ("", "s8.5", "is a model of TensorFlow Lite"),
+    "mlcommons__tiny__image_classification__trained_models__pretrainedResnet_quant.tflite": ("", "s8.5", "is a model of TensorFlow Lite"),
+    "JaviScriptGarcia__AUP-ZU3_HLS4ML__01.training__models__distilled_cnn64_v05.h5": ("", "s8.5", f"layer output: {FLOATS}"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("file", EXPECTED)
-def test_models_that_others_trained_convert_or_are_refused_by_name(file: str) -> None:
-    path = REAL / "example-models" / file
+def model_of_others(file: str) -> Any:
+    path, weights = REAL / file, MODELS_OF_OTHERS[file][0]
     if not path.is_file():
         pytest.skip(f"no {path}")
-    weights = path.with_name(path.stem + "_weights.h5") if path.suffix == ".json" else None
-    expected = EXPECTED[file]
-    if expected is None or expected in ("s8.5",):
-        equal(load_model(path, weights), Fixed.parse(expected) if expected else None, 500)
+    return load_model(path, path.with_name(weights) if weights else None)
+
+
+@pytest.mark.parametrize("file", MODELS_OF_OTHERS)
+def test_models_that_others_trained_convert_or_are_refused_by_name(file: str) -> None:
+    _, fmt, reason = MODELS_OF_OTHERS[file]
+    if reason == EQUAL:
+        equal(model_of_others(file), Fixed.parse(fmt) if fmt else None, 500)
         return
     with pytest.raises(InputError) as error:
-        convert(load_model(path, weights), Fixed(8, 5, True))
-    assert expected in str(error.value)
+        convert(model_of_others(file), Fixed.parse(fmt))
+    assert reason in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-@pytest.mark.parametrize("file", ["KERAS_1layer", "KERAS_3layer", "KERAS_3layer_batch_norm", "KERAS_conv2d_model", "jetTagger_Conv2D_Small_NoBatchNorm"])
+def test_no_model_of_the_folder_is_forgotten() -> None:
+    index = REAL / "index.json"
+    if not index.is_file():
+        pytest.skip(f"no {index}")
+    files = [item["file"] for item in json.loads(index.read_text())["items"]]
+    models = [file for file in files if not file.endswith(("_weights.h5", ".yml", "available_models.json", "available_data_config.json"))]
+    assert sorted(models) == sorted(MODELS_OF_OTHERS)
+
+
+@pytest.mark.parametrize("file", [file for file, (_, _, reason) in MODELS_OF_OTHERS.items() if FLOATS in reason and "distilled" not in file])
 def test_float_models_that_others_trained_are_quantised_on_request(file: str) -> None:
-    folder = REAL / "example-models"
-    if not folder.is_dir():
-        pytest.skip(f"no {folder}")
-    model = load_model(folder / f"{file}.json", folder / f"{file}_weights.h5")
+    model = model_of_others(file)
     fmt = Fixed(8, 5, True)
     x = RNG.integers(-128, 128, (500, *model.input.shape[1:]))
     quantised, _ = quantised_after_training(model, fmt, x[:100])
-    assert gate1(quantised, convert(quantised, fmt), x) >= 500
+    network = convert(quantised, fmt)
+    assert gate1(quantised, network, x) == 500 * network(x[:1]).size
 
 
 def test_files_that_hold_no_model(tmp_path: Path) -> None:
@@ -349,6 +372,9 @@ def test_files_that_hold_no_model(tmp_path: Path) -> None:
     assert "\n" not in str(error.value)
     with pytest.raises(InputError, match="no model file"):
         load_model(tmp_path / "absent.h5")
+    (tmp_path / "a.yml").write_text("a: 1")
+    with pytest.raises(InputError, match=r"a model file is \.h5, \.hdf5, \.keras, \.json, not a\.yml"):
+        load_model(tmp_path / "a.yml")
 
 
 def test_dense_layers_keep_the_order_of_a_flattened_image() -> None:

@@ -22,7 +22,7 @@ from hardpoint.training.backend import load, seeded
 from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
 from hardpoint.training.data import DataSet, Split
 
-__all__ = ["Recipe", "Trained", "accuracy", "record", "train", "train_floats"]
+__all__ = ["RECIPES", "Recipe", "Trained", "accuracy", "record", "train", "train_floats"]
 
 Progress = Callable[[str, int, int, float], None]
 """Called as (phase, epoch, epochs, validation accuracy) after every epoch."""
@@ -55,6 +55,15 @@ class Recipe:
             raise InputError(f"a batch has at least 1 sample, not {self.batch}")
         if not (0 < self.rate < 1 and 0 < self.quantised_rate < 1):
             raise InputError(f"a learning rate lies between 0 and 1, not {self.rate} and {self.quantised_rate}")
+
+
+RECIPES = {
+    "mnist": Recipe(6, 3, 128),
+    "fashion": Recipe(10, 4, 128),
+    "cifar10": Recipe(26, 5, 64, quantised_rate=5e-4, augment=True),
+    "kws": Recipe(30, 8, 64),
+}
+"""How the data sets are trained that need fewer epochs, or more, than `Recipe()` has."""
 
 
 @dataclass(frozen=True, eq=False)
