@@ -113,6 +113,25 @@ class _Slot:
     strikes: Buffer | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Struck:
+    """Faults by how long they last: flips, by image, and stuck bits."""
+
+    flips: NDArray[Any]
+    stuck: NDArray[Any]
+
+    @classmethod
+    def of(cls, faults: FaultList) -> _Struck:
+        lasting = faults.faults["effect"] != 0
+        flips = faults.faults[~lasting]
+        return cls(flips[np.argsort(flips["image"], kind="stable")], faults.faults[lasting])
+
+    def near(self, first: int, count: int) -> NDArray[Any]:
+        """What can strike images `first` .. `first` + `count` - 1."""
+        begin, end = np.searchsorted(self.flips["image"], (first, first + count))
+        return np.concatenate([self.flips[begin:end], self.stuck])
+
+
 class Loaded:
     """A network in a device's memory, ready to run."""
 
@@ -154,13 +173,14 @@ class Loaded:
         x = self.network.check_input(x)
         if faults is not None:
             faults.check(self.driver.array, self.network)
+        struck = None if faults is None else _Struck.of(faults)
         parts: list[Played] = []
         waiting: tuple[int, int, _Slot] | None = None
         try:
             at, i = 0, 0
             while at < len(x):
                 slot, batch = self._slots[i % 2], x[at : at + self.batch]
-                mode = self._fill(slot, batch, None if faults is None else faults.faults, first + at)
+                mode = self._fill(slot, batch, struck, first + at)
                 if mode is None:  # so many strikes that memory holds only those of fewer images
                     self.batch = len(batch) // 2
                     continue
@@ -208,14 +228,15 @@ class Loaded:
         while self._buffers:
             self._buffers.pop().free()
 
-    def _fill(self, slot: _Slot, x: NDArray[np.int64], faults: Any, first: int) -> Mode | int | None:
+    def _fill(self, slot: _Slot, x: NDArray[np.int64], struck: _Struck | None, first: int) -> Mode | int | None:
         """Write a batch's inputs and strikes; returns its mode, None where memory does not hold the strikes."""
         words = encode(x, self.program.source_format, self.program.source_words)
         _write(slot.source, words)
         mode = 0 if self._checked else Mode.CHECK
-        if faults is None or not len(faults):
+        records = None if struck is None else struck.near(first, len(x))
+        if records is None or not len(records):
             return mode
-        strikes = self._strikes.words(faults, first, len(x))
+        strikes = self._strikes.words(records, first, len(x))
         if not self._has_room(slot, strikes.nbytes, len(x) == 1):
             return None
         assert slot.strikes is not None
@@ -305,6 +326,7 @@ class Loaded:
             raise DeviceError(
                 f"{self.driver.device.name}: asked for {size} bytes of memory, it gave {len(buffer.data)}"
             )
+        buffer.flush()  # a line left dirty by the memory's last user could be written back over the device's results
         return buffer
 
     def _filled(self, words: NDArray[np.uint64]) -> Buffer:
