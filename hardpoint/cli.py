@@ -31,6 +31,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print machine-readable outpu
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
 Data = Annotated[str, typer.Option(help="Data set: digits, mnist, fashion, cifar10, kws, or NAME=PATH.")]
+QScale = Annotated[int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")]
+Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of weights and activations.")]
+ModelFile = Annotated[Path, typer.Argument(help="QKeras or Keras model file (.h5, .keras, or .json with --weights).")]
+WeightsFile = Annotated[Path | None, typer.Option(help="Weights (.h5) of a model whose architecture is a .json file.")]
 Device = Annotated[
     str, typer.Option(help="emulator, csim (compiled C++), rtl (Verilated Verilog), or zynq, on a board.")
 ]
@@ -132,39 +136,89 @@ def train(
     out: Out,
     data: Data = "digits",
     model: Annotated[str, typer.Option(help="Architecture.")] = "digits-cnn",
-    q_scale: Annotated[
-        int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")
-    ] = 0,
-    bits: Annotated[int, typer.Option(min=2, max=8, help="Bits of weights and activations.")] = 8,
+    q_scale: QScale = 0,
+    bits: Bits = 8,
+    layer: Annotated[
+        list[str] | None, typer.Option(help="Bits of one layer's weights and output, conv1=4:8; may be given often.")
+    ] = None,
+    float_epochs: Annotated[
+        int | None, typer.Option(min=0, help="Epochs in floats; the data set's if not given.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=0, help="Epochs quantised; the data set's if not given.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Samples per step.")] = None,
+    augment: Annotated[bool, typer.Option(help="Mirror and move images, anew in every epoch.")] = False,
+    robust: Annotated[
+        float | None, typer.Option(help="Strike accumulators at this bit error rate while training.")
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
     """Train a bit-constrained QKeras model on a data set."""
-    from hardpoint.optimizer.flow import train_file
+    from hardpoint.optimizer.models import train_file
 
     with _progress(as_json) as task:
-        record = train_file(out, data, model, q_scale, bits, seed, task)
+        record = train_file(
+            out, data, model, q_scale, bits, seed, task, layer or (),
+            float_epochs=float_epochs, epochs=epochs, batch=batch, augment=augment or None, ber=robust,
+        )  # fmt: skip
     _say(record, as_json, [f"{out}: test accuracy {record['accuracy']['test']:.4f} with q_scale {q_scale}"])
 
 
 @app.command(epilog="Example: hardpoint convert digits.h5 --data digits --out network.npz")
 def convert(
-    model: Annotated[Path, typer.Argument(help="QKeras or Keras model file.")],
+    model: ModelFile,
     out: Out,
-    data: Data = "digits",
+    data: Annotated[
+        str | None, typer.Option(help="Data set to compare on; random inputs of --input-format without it.")
+    ] = None,
+    weights: WeightsFile = None,
+    input_format: Annotated[
+        str | None, typer.Option(help="Number format of the input, as s8.5, where there is no data set.")
+    ] = None,
+    calibrate: Annotated[
+        int | None,
+        typer.Option(min=1, help="Quantise a float model first, its formats chosen on so many training samples."),
+    ] = None,
+    q_scale: QScale = 0,
+    bits: Bits = 8,
     as_json: Json = False,
 ) -> None:
-    """Convert a QKeras model to integers, and compare every output on the whole test set."""
-    from hardpoint.optimizer.flow import convert_file
+    """Convert a QKeras model to integers, and compare every output; a float model is quantised on request."""
+    from hardpoint.optimizer.models import convert_file
 
-    network, equal = convert_file(model, data)
-    network.save(out)
-    value = {"network": str(out), "digest": network.digest, "equal": equal, "macs": network.macs}
-    _say(
-        value,
-        as_json,
-        [f"{out}: {len(network.layers)} layers, {network.macs:,} MACs; {equal:,} outputs equal the model's"],
-    )
+    made = convert_file(model, data, weights, input_format, calibrate, q_scale, bits)
+    made.network.save(out)
+    _say({"network": str(out), **made.table()}, as_json, [f"{out}: {line}" for line in made.lines()])
+
+
+@app.command(epilog="Example: hardpoint rank network.npz --data digits --out ranking.npz")
+def rank(
+    source: Annotated[Path, typer.Argument(help="Network (.npz), or QKeras model file.")],
+    out: Out,
+    data: Data = "digits",
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="margin, gradient, taylor, second-order, activation, weight, random, or injection (measured); "
+            "the best that needs no injection if not given."
+        ),
+    ] = None,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Share of neurons to call important in the print.")] = 0.1,
+    policy: Annotated[
+        str, typer.Option(help="Take that share of all neurons (global) or of each layer's (layer).")
+    ] = "global",
+    images: Annotated[int, typer.Option(min=1, help="Training samples to judge by.")] = 500,
+    trials: Annotated[int, typer.Option(min=1, help="Flips, for method injection.")] = 100_000,
+    weights: WeightsFile = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Rank neurons, channels and accumulator columns by vulnerability."""
+    from hardpoint.optimizer.models import rank_file, ranking_table
+
+    ranking, network = rank_file(source, out, data, method, weights, images, trials, seed, share, policy)
+    table, lines = ranking_table(ranking, network, share, policy)
+    _say({"ranking": str(out), **table}, as_json, [f"{out}: {ranking.method}, {data}, {images} images", *lines])
 
 
 @app.command(epilog="Example: hardpoint emit network.npz --guard 14 --hardened 4 --out project")
@@ -236,27 +290,36 @@ def campaign(
         list[float] | None, typer.Option(help="Transient flips at this bit error rate; may be given several times.")
     ] = None,
     count: Annotated[
-        list[int] | None, typer.Option(min=0, help="Transient flips, so many per inference; may be given several times.")
+        list[int] | None,
+        typer.Option(min=0, help="Transient flips, so many per inference; may be given several times."),
     ] = None,
     single: Annotated[int | None, typer.Option(min=1, help="So many single flips, each alone in an inference.")] = None,
     permanent_rate: Annotated[
-        list[float] | None, typer.Option(help="Share of PEs with a stuck bit; the unit is a fault map; may be given several times.")
+        list[float] | None,
+        typer.Option(help="Share of PEs with a stuck bit; the unit is a fault map; may be given several times."),
     ] = None,
     pattern: Annotated[str, typer.Option(help="Places of permanent faults: uniform or clustered.")] = "uniform",
     convention: Annotated[
-        str, typer.Option(help="hardware, or neuron: as software injectors, --ber per output bit of a layer; needs no array.")
+        str,
+        typer.Option(
+            help="hardware, or neuron: as software injectors, --ber per output bit of a layer; needs no array."
+        ),
     ] = "hardware",
     stratify: Annotated[str, typer.Option(help="As many single flips in every layer, site or layer,site.")] = "",
     weight: Annotated[
-        list[str] | None, typer.Option(metavar="SITE=X", help="Weight of a site class, 1 if not given; may be given several times.")
+        list[str] | None,
+        typer.Option(metavar="SITE=X", help="Weight of a site class, 1 if not given; may be given several times."),
     ] = None,
     data: Data = "digits",
     device: Device = "emulator",
-    trials: Annotated[int, typer.Option(min=2, help="Independent fault lists or maps per point; at most, with --until-error.")] = 20,
+    trials: Annotated[
+        int, typer.Option(min=2, help="Independent fault lists or maps per point; at most, with --until-error.")
+    ] = 20,
     error: Annotated[float, typer.Option(help="Error that the plan says the necessary sample size for.")] = 0.01,
     confidence: Annotated[float, typer.Option(help="Confidence of all intervals.")] = 0.95,
     until_error: Annotated[
-        float | None, typer.Option(help="Stop once accuracy (single flips: the SDC-critical share) is known to +- this.")
+        float | None,
+        typer.Option(help="Stop once accuracy (single flips: the SDC-critical share) is known to +- this."),
     ] = None,
     images: Images = None,
     batch: Annotated[int, typer.Option(min=1, help="Images emulated at a time; results do not depend on it.")] = 256,
@@ -267,12 +330,14 @@ def campaign(
         int, typer.Option(min=1, help="Processes that work in parallel; results do not depend on them.")
     ] = 1,
     scheduler: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers play the units, such as tcp://host:8786.")
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers play the units, such as tcp://host:8786."),
     ] = None,
     seed: Seed = 0,
     bitstream: Manifest = None,
     analyse: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Write what single flips did, by place: tables, pictures, ranking.")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Write what single flips did, by place: tables, pictures, ranking."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the result table here (JSON).")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Print the plan and do nothing else.")] = False,
@@ -318,7 +383,9 @@ def search(
     _say(value, as_json, lines)
 
 
-@app.command(epilog="Example: hardpoint fleet network.npz --data digits --maps chips.csv --rows 16 --cols 16 --out fleet")
+@app.command(
+    epilog="Example: hardpoint fleet network.npz --data digits --maps chips.csv --rows 16 --cols 16 --out fleet"
+)
 def fleet(
     network: Annotated[Path, typer.Argument(help="Network (.npz) that every chip starts from.")],
     out: Out,
@@ -327,7 +394,9 @@ def fleet(
         Path | None, typer.Option(help="Fault maps: a folder of .json files, one such file, or a .csv table.")
     ] = None,
     generate: Annotated[int, typer.Option(min=0, help="Without --maps: draw as many chips.")] = 0,
-    pattern: Annotated[str, typer.Option(help="Pattern of drawn faults: uniform, clustered, rows, columns.")] = "uniform",
+    pattern: Annotated[
+        str, typer.Option(help="Pattern of drawn faults: uniform, clustered, rows, columns.")
+    ] = "uniform",
     most: Annotated[float, typer.Option(help="Drawn chips have PE fault rates evenly spaced from 0 to this.")] = 0.2,
     rows: Annotated[int, typer.Option(help="Rows of the array.")] = 32,
     cols: Annotated[int, typer.Option(help="Columns of the array.")] = 32,
@@ -342,7 +411,17 @@ def fleet(
 
     with _progress(as_json) as task:
         value, lines = fleet_on(
-            _network(network), data, maps, (generate, pattern, most), (rows, cols), drop, budget, compare, seed, out, task
+            _network(network),
+            data,
+            maps,
+            (generate, pattern, most),
+            (rows, cols),
+            drop,
+            budget,
+            compare,
+            seed,
+            out,
+            task,
         )
     _say(value, as_json, list(lines))
 

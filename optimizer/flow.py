@@ -16,7 +16,7 @@ from hardpoint.faults import FaultList
 from hardpoint.host.campaign import Engine
 from hardpoint.network import Network
 
-__all__ = ["DEVICES", "Samples", "convert_file", "engine_on", "load_data", "run_network", "samples", "train_file"]
+__all__ = ["DEVICES", "Samples", "engine_on", "load_data", "run_network", "samples"]
 
 DEVICES = ("emulator", "csim", "rtl", "zynq")
 
@@ -47,44 +47,6 @@ def samples(text: str, network: Network, images: int | None) -> Samples:
         raise InputError(f"data set {text} holds codes of {data.format}, the network takes {network.input_format}")
     test = data.test[: images or len(data.test)]
     return Samples(np.asarray(test.x, np.int64), test.y)
-
-
-def train_file(out: Path, data_text: str, model: str, q_scale: int, bits: int, seed: int, task: Task) -> dict[str, Any]:
-    """Train a model, write it to `out` (.h5) with its record beside it, and return the record."""
-    from hardpoint.training.architecture import Widths
-    from hardpoint.training.models import architecture
-    from hardpoint.training.train import train
-
-    if out.suffix != ".h5":
-        raise InputError(f"a trained model is written to an .h5 file, not {out.name}")
-    data = load_data(data_text)
-    made = architecture(model, data.shape, data.classes)
-    trained = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, progress=epochs(task))
-    trained.save(out)
-    return trained.record()
-
-
-def epochs(task: Task) -> Callable[[str, int, int, float], None]:
-    """A training's progress as progress bars, one per phase."""
-    bars: dict[str, Callable[[int], None]] = {}
-
-    def show(phase: str, epoch: int, total: int, accuracy: float) -> None:
-        if phase not in bars:
-            bars[phase] = task(f"training ({phase})", total)
-        bars[phase](epoch)
-
-    return show
-
-
-def convert_file(path: Path, data_text: str) -> tuple[Network, int]:
-    """A model file as a Network, with the number of outputs that equal the model's on the whole test set."""
-    from hardpoint.hls.frontend import convert, gate1
-    from hardpoint.hls.keras_env import load_model
-
-    data = load_data(data_text)
-    model = load_model(path)
-    network = convert(model, input_format=data.format, name=path.stem)
-    return network, gate1(model, network, data.test.x)
 
 
 def check_device(device: str) -> None:

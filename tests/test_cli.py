@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import small_network
 
-VERBS = ("demo", "train", "convert", "emit", "cost", "run", "campaign", "search", "report", "doctor")
+VERBS = ("demo", "train", "convert", "rank", "emit", "cost", "run", "campaign", "search", "report", "doctor")
 
 
 def hardpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -51,7 +51,15 @@ def folder(tmp_path: Path) -> Path:
         (["cost", "--dataflow", "xs"], "dataflow is os or ws, not 'xs'"),
         (["convert", "absent.h5", "--out", "out"], "absent.h5"),
         (["convert", "text.sqlite", "--out", "out"], "text.sqlite"),
+        (["convert", "network.npz", "--out", "out"], "a model file is .h5, .hdf5, .keras, .json, not network.npz"),
+        (["convert", "a.h5", "--data", "digits", "--input-format", "s8.5", "--out", "out"], "give --data or --input-format"),
+        (["convert", "a.h5", "--calibrate", "10", "--out", "out"], "calibration needs data: name a data set with --data"),
+        (["rank", "absent.npz", "--out", "out.npz"], "cannot read network absent.npz"),
+        (["rank", "network.npz", "--out", "out.npz", "--method", "gradiant"], "no ranking method 'gradiant'"),
+        (["rank", "network.npz", "--out", "out.npz", "--policy", "some"], "a ranking policy is layer or global, not 'some'"),
+        (["rank", "network.npz", "--out", "out.npz"], "data set digits holds codes of u8.7, the network takes"),
         (["train", "--out", "model.txt"], "model.txt"),
+        (["train", "--out", "model.h5", "--layer", "conv1:4"], "a layer's bits read like conv1=4 or conv1=4:8"),
         (["train", "--out", "model.h5", "--model", "vgg-99"], "vgg-99"),
         (["campaign", "network.npz", "--ber", "2"], "BER"),
         (["report", "absent.sqlite", "--out", "out"], "absent.sqlite"),
