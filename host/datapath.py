@@ -1,6 +1,6 @@
 """A PE's datapath under masks, as `hardpoint.pe` says it: one step, and what a strike on an operand changes."""
 
-# ruff: noqa: I001 - the columns of a table read better side by side
+
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from hardpoint.host.operands import dot, wrapped
 from hardpoint.host.program import (
     ADD, ALIGN, ALIGN2, AVGPOOL, BYPASS, CELLS, CHUNK, COUNT, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
     KW, LEFT, LOW, OFFSET, OH, OUT, OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, TRANSPOSED,
-    UNIT_LANES, WEIGHTS, WHOLE, C, H, K, M, N, Program, W,
+    WHOLE, C, H, K, M, N, Program, W,
 )  # fmt: skip
 from hardpoint.host.stationary import begins, ends, lone_below, reach_below, struck_column
 from hardpoint.host.strikes import lone, struck_sum

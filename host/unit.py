@@ -9,7 +9,7 @@ from typing import Any
 from hardpoint.host.datapath import (
     ACC, ACT, CARRIES, DRAINS, INDEXES, OVERHANG, TAPS, V, VOTE, WGT, added, decision, local, majority, split, strike, tapped,
 )  # fmt: skip
-from hardpoint.host.jit import compiled, inlined, place
+from hardpoint.host.jit import compiled, inlined
 from hardpoint.host.operands import dot, operand, weight
 from hardpoint.host.program import SIGNED, UNIT_CARRY, UNIT_COLUMN, UNIT_DRAIN, UNIT_LANES, UNIT_OPERAND, UNIT_WRAPS, WHOLE, K
 from hardpoint.host.strikes import linear, unanimous

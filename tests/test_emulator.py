@@ -3,144 +3,75 @@
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 
+import cases
 import literal
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from reference import reference, small_network, watched
 
-from hardpoint.array import Array, Guard, Recompute
+from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
-from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES, FaultList
-from hardpoint.fixed import Fixed, wrap
+from hardpoint.faultmap import FaultMap, masked
+from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES, FaultList
+from hardpoint.fixed import Fixed
 from hardpoint.host.drawing import draw
 from hardpoint.host.emulator import Emulator
-from hardpoint.layers import Add, AvgPool, Conv, Dense, MaxPool, Rescale, requantise
-from hardpoint.mapping import Tiling
+from hardpoint.layers import Conv
 from hardpoint.network import Network
 
-GUARDS = ("none", "14", "10+operand", "12+drain", "0+operand+drain", "23+operand+drain", "1+drain", "16+operand", "7")
+FLOWS = ("os", "ws")
 
 
 def matrix_network(rng: np.random.Generator, array: Array, tiles: int, k: int, signed: bool) -> Network:
-    """One convolution whose sums are its outputs: `tiles` full tiles of `k` steps."""
-    low = -(1 << array.wgt_bits - 1)
-    weight = rng.integers(low, -low, (1, 1, k, array.cols))
-    out = Fixed(array.acc_bits, 0, True)
-    layer = Conv("c", "input", weight, np.zeros(array.cols, int), 0, out, Fixed(array.wgt_bits, 0, True))
-    return Network((array.rows * tiles, 1, k), Fixed(array.act_bits, 0, signed), (layer,))
-
-
-def local(faults: np.ndarray, image: int, layer: int) -> np.ndarray:
-    """Faults that act in one layer of one image, their times made relative to it."""
-    here, kept = (image, layer), []
-    for fault in faults.copy():
-        start, end = (fault["image"], fault["layer"]), (fault["end_image"], fault["end_layer"])
-        if fault["effect"] == 0:
-            if start == here:
-                kept.append(fault)
-            continue
-        if here < start or here > end:
-            continue
-        if here > start:
-            fault["tile"] = fault["step"] = 0
-        if here < end:
-            fault["end_tile"], fault["end_step"] = PERMANENT[2:]
-        kept.append(fault)
-    return np.array(kept, FAULT)
-
-
-def reference(network: Network, array: Array, x: np.ndarray, faults: np.ndarray) -> np.ndarray:
-    """The whole network with every GEMM on the literal array."""
-    outputs = []
-    for image in range(len(x)):
-        values = {"input": x[image : image + 1].astype(np.int64)}
-        for layer in network.layers:
-            inputs = [values[name] for name in layer.inputs]
-            if not isinstance(layer, (Conv, Dense)):
-                extra = () if isinstance(layer, Add) else (network.formats[layer.input].magnitude,)
-                values[layer.name] = layer(*inputs, *extra)
-                continue
-            index = network.gemms.index(layer)
-            tiling = Tiling.of(network.gemm(index), array)
-            gemm, rows, cols = tiling.gemm, array.rows, array.cols
-            a = np.zeros((tiling.tiles_m * rows, gemm.k), np.int64)
-            w = np.zeros((gemm.k, tiling.tiles_n * cols), np.int64)
-            a[: gemm.m], w[:, : gemm.n] = layer.patches(inputs[0])[0], layer.matrix()
-            tiles = [(mt, nt) for mt in range(tiling.tiles_m) for nt in range(tiling.tiles_n)]
-            left = np.stack([a[mt * rows : mt * rows + rows].T for mt, _ in tiles])
-            right = np.stack([w[:, nt * cols : nt * cols + cols] for _, nt in tiles])
-            signed = network.formats[layer.input].signed
-            sums = literal.run(array, left, right, signed, local(faults, image, index))
-            full = np.zeros((tiling.tiles_m * rows, tiling.tiles_n * cols), np.int64)
-            for (mt, nt), tile in zip(tiles, sums, strict=True):
-                full[mt * rows : mt * rows + rows, nt * cols : nt * cols + cols] = tile
-            acc = wrap(full[: gemm.m, : gemm.n] + layer.bias, array.acc_bits)
-            shape = network.shapes[layer.name]
-            values[layer.name] = requantise(acc.reshape(1, *shape), layer.shift, layer.out, layer.relu)
-        outputs.append(values[network.layers[-1].name].reshape(-1))
-    return network.ordered(np.array(outputs))
-
-
-def small_network(rng: np.random.Generator) -> Network:
-    """Every kind of layer, stride, padding and sign, on a 6x5 image."""
-    u6, s7, w5 = Fixed(6, 3, False), Fixed(7, 3, True), Fixed(5, 4, True)
-
-    def weight(*shape: int) -> np.ndarray:
-        return rng.integers(-16, 16, shape)
-
-    def bias(n: int) -> np.ndarray:
-        return rng.integers(-300, 300, n)
-
-    layers = (
-        Conv("a", "input", weight(3, 2, 2, 3), bias(3), rng.integers(0, 5, 3), u6, w5, (1, 1), (1, 1, 0, 1), True),
-        MaxPool("b", "a", (2, 2), (1, 2), (0, 1, 1, 0)),
-        Conv("c", "b", weight(1, 1, 3, 3), bias(3), 3, s7, w5),
-        Rescale("d", "b", 1, s7),
-        Add("e", ("c", "d"), (1, 0), 1, s7),
-        AvgPool("f", "e", (2, 2), (2, 1), 2, s7),
-        Dense("g", "f", weight(3 * 2 * 3, 4), bias(4), 2, Fixed(8, 3, True), w5),
+    """One convolution whose sums are its outputs and in which all PEs take part, see `literal.stream`."""
+    gemm, low = literal.stream(array, tiles, k).gemm, -(1 << array.wgt_bits - 1)
+    weight = rng.integers(low, -low, (1, 1, gemm.k, gemm.n))
+    layer = Conv(
+        "c", "input", weight, np.zeros(gemm.n, int), 0, Fixed(array.acc_bits, 0, True), Fixed(array.wgt_bits, 0, True)
     )
-    network = Network((6, 5, 2), Fixed(5, 2, True), layers)
-    return network.permuted("g", [2, 0, 3, 1])
+    network = Network((gemm.m, 1, gemm.k), Fixed(array.act_bits, 0, signed), (layer,))
+    assume(network.accumulator_bits(layer) <= array.acc_bits)
+    return network
 
 
-def random_array(rng: np.random.Generator, **rest: int) -> Array:
-    rows, cols = (int(i) for i in rng.integers(1, 5, 2))
-    guards = tuple(Guard.parse(str(text)) for text in rng.choice(GUARDS, 3))
-    classes = tuple(tuple(int(i) for i in row) for row in rng.integers(0, 3, (rows, cols)))
-    return Array(rows, cols, guards, classes, **rest)
-
-
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 1 << 32), st.sampled_from([1, 2, 5, 30, 150]), st.sampled_from([0.0, 0.2, 1.0]), st.booleans())
-def test_it_equals_the_literal_array(seed: int, count: int, stuck: float, signed: bool) -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
+@given(st.integers(0, 1 << 32), st.sampled_from([1, 1, 2, 5, 30, 150]), st.sampled_from([0.0, 0.2, 1.0]), st.booleans(), st.booleans())
+def test_it_equals_the_literal_array(flow: str, seed: int, count: int, stuck: float, signed: bool, bypassed: bool) -> None:
     rng = np.random.default_rng(seed)
-    tiles, k = (int(i) for i in rng.integers(1, (4, 7)))
-    array = random_array(rng)
+    array = cases.random_array(seed, 4, 4, flow, reduced=True)
+    tiles, k = int(rng.integers(1, 4)), int(rng.integers(1, 8))
     network = matrix_network(rng, array, tiles, k, signed)
-    fmt = network.input_format
-    x = rng.integers(fmt.min, fmt.max + 1, (1, *network.input_shape))
     faults = literal.random_faults(rng, array, tiles, k, count, stuck)
     ended = (faults["end_tile"] != PERMANENT[2]) | (faults["end_step"] != PERMANENT[3])
     faults["end_image"][ended] = faults["end_layer"][ended] = 0
-    a = x.reshape(tiles, array.rows, k).transpose(0, 2, 1)
-    w = np.repeat(network.gemms[0].matrix()[None], tiles, 0)
-    engine = Emulator(network, array)
-    found = engine.run(x, FaultList.of(faults, array, network, 1)).reshape(tiles, array.rows, array.cols)
-    assert found.tolist() == literal.run(array, a, w, signed, faults).tolist()
-    assert (engine.run(x) == network(x)).all(), "faults left traces in what is kept"
+    bypass = rng.random((array.rows, array.cols)) < 0.3 * bypassed
+    fmt = network.input_format
+    x = rng.integers(fmt.min, fmt.max + 1, (1, *network.input_shape))
+    engine = Emulator(network, array, bypass=bypass)
+    found, voted = engine.observe(x, FaultList.of(faults, array, network, 1))
+    with watched() as seen:
+        assert found.tolist() == reference(network, array, x, faults, bypass).tolist()
+    if (array.class_map == array.class_map[0]).all():
+        assert voted.tolist() == [any(seen)]
+    assert (engine.run(x) == reference(network, array, x, faults[:0], bypass)).all(), "faults left traces in what is kept"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.integers(0, 1 << 32), st.sampled_from([1e-5, 1e-4, 2e-3]), st.sampled_from([17, 24, 32]))
-def test_a_whole_network_equals_the_literal_array(seed: int, ber: float, acc_bits: int) -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 1 << 32), st.sampled_from([1e-5, 1e-4, 2e-3]), st.sampled_from([17, 24, 32]), st.booleans())
+def test_a_whole_network_equals_the_literal_array(flow: str, seed: int, ber: float, acc_bits: int, bypassed: bool) -> None:
     rng = np.random.default_rng(seed)
-    network = small_network(rng)
-    array = random_array(rng, acc_bits=24)
-    if acc_bits != 24:
-        array = Array(array.rows, array.cols, (Guard(), Guard(acc_bits - 5, operand=True)), (1,) * array.cols, 7, 6, acc_bits)
+    network = small_network(rng, depthwise=bool(seed % 2))
+    guards = Guard(), Guard(acc_bits - 5, operand=True), Guard(11, kind="rpr"), Guard(9, drain=True)
+    rows, cols = (int(i) for i in rng.integers(1, 5, 2))
+    some = tuple(guards[i] for i in rng.choice(4, 3, replace=False))
+    array = Array(rows, cols, some, tuple(rng.integers(0, 3, cols).tolist()), 7, 6, acc_bits, flow, depth=16)
+    bypass = rng.random((rows, cols)) < 0.2 * bypassed
     x = rng.integers(-16, 16, (3, 6, 5, 2))
     faults = draw(array, network, 3, ber, seed).faults
     stuck = np.zeros(2, FAULT)
@@ -150,9 +81,24 @@ def test_a_whole_network_equals_the_literal_array(seed: int, ber: float, acc_bit
     stuck["site"], stuck["bit"] = rng.choice([0, 1, 2, 5], 2), rng.integers(0, 6, 2)
     stuck["end_image"], stuck["end_layer"] = stuck["image"] + rng.integers(0, 2, 2), rng.integers(0, 3, 2)
     faults = np.concatenate([faults, stuck[: rng.integers(0, 3)]])
-    engine = Emulator(network, array, batch=2)
+    engine = Emulator(network, array, batch=2, bypass=bypass)
     found = engine.run(x, FaultList.of(faults, array, network, 3))
-    assert found.tolist() == reference(network, array, x, faults).tolist()
+    assert found.tolist() == reference(network, array, x, faults, bypass).tolist()
+    flips = faults[faults["effect"] == 0]
+    each, _ = engine.observe_each(x, flips[:20])
+    for trial, flip in enumerate(flips[:20]):
+        image = int(flip["image"])
+        alone = engine.run(x[image : image + 1], FaultList.of(flips[trial : trial + 1], array, network, 3), first=image)
+        assert (each[trial] == alone).all()
+
+
+def test_stationary_bypass_is_a_network_without_those_weights() -> None:
+    rng = np.random.default_rng(4)
+    network = small_network(rng, depthwise=True)
+    array = Array(3, 2, dataflow="ws")
+    chip = FaultMap(3, 2, ((1, 0), (2, 1)))
+    x = rng.integers(-16, 16, (9, 6, 5, 2))
+    assert (Emulator(network, array, bypass=chip.bypass).run(x) == masked(network, chip)(x)).all()
 
 
 def test_results_do_not_depend_on_batches() -> None:
@@ -170,19 +116,24 @@ def test_results_do_not_depend_on_batches() -> None:
     assert (np.concatenate(parts) == whole).all()
 
 
-def test_votes_are_seen() -> None:
+@pytest.mark.parametrize("flow", FLOWS)
+def test_votes_are_seen(flow: str) -> None:
     rng = np.random.default_rng(6)
-    array = Array(2, 2, (Guard(10, operand=True, drain=True),))
+    array = Array(2, 2, (Guard(4, operand=True, drain=True),), dataflow=flow)
     network = small_network(rng)
-    x = rng.integers(-16, 16, (1, 6, 5, 2))
-    step = {"drain": network.gemm(0).k, "vote": 1}
-    for site in SITES:
-        if site == "carry":  # exists once
+    x = rng.integers(1, 16, (1, 6, 5, 2))
+    k, row = network.gemm(0).k, int(flow == "ws")
+    step = {"drain": k, "vote": 1}
+    for site in PE_SITES:
+        if site == "carry" or (site, flow) == ("drain", "ws"):  # exists once, does not exist
             continue
         for copy in range(3):
-            bit = 4 if site in ("act", "wgt") else 11
             fault = np.zeros(1, FAULT)
-            fault["site"], fault["copy"], fault["bit"], fault["step"] = SITES.index(site), copy, bit, step.get(site, 0)
+            fault["site"], fault["copy"], fault["row"] = SITES.index(site), copy, row * (site == "vote")
+            fault["bit"] = 3 if site in ("act", "wgt") else 11
+            fault["step"] = step.get(site, 0) if flow == "os" else 7 + array.rows
+            if site in ("act", "wgt"):
+                fault["step"] += 9  # not in the padding
             outputs, voted = Emulator(network, array).observe(x, FaultList.of(fault, array, network, 1))
             assert (outputs == network(x)).all()
             assert voted.tolist() == [True], (site, copy)
@@ -213,9 +164,8 @@ def test_bad_input_is_named() -> None:
         engine.run(x * 100)
     with pytest.raises(InputError, match="at least 1 image, not 0"):
         Emulator(network, array, batch=0)
-    for wrong in (Array(2, 2, (Guard(12, kind="rpr"),)), Array(2, 2, dataflow="ws"), Array(2, 2, recompute=Recompute(4))):
-        with pytest.raises(InputError, match="output-stationary"):
-            Emulator(network, wrong)
+    with pytest.raises(InputError, match="a bypass map is of 2 x 2 PEs"):
+        Emulator(network, array, bypass=np.zeros((3, 2), bool))
 
 
 def test_kernels_run_without_numba() -> None:
@@ -226,14 +176,15 @@ import test_emulator as t
 from hardpoint.host import jit
 assert not jit.COMPILED
 rng = np.random.default_rng(3)
-network = t.small_network(rng)
-array = t.Array(2, 3, (t.Guard(), t.Guard(9, operand=True)), (0, 1, 0))
+network = t.small_network(rng, depthwise=True)
 x = rng.integers(-16, 16, (2, 6, 5, 2))
-faults = t.draw(array, network, 2, 3e-4, 1)
-assert len(faults) > 20
-assert (t.Emulator(network, array).run(x, faults) == t.reference(network, array, x, faults.faults)).all()
+bypass = np.array([[0, 0, 1], [0, 0, 0]], bool)
+for flow in t.FLOWS:
+    array = t.Array(2, 3, (t.Guard(), t.Guard(9, operand=True), t.Guard(10, kind="rpr")), (0, 1, 2), dataflow=flow)
+    faults = t.draw(array, network, 2, 3e-4, 1)
+    assert len(faults) > 20
+    found = t.Emulator(network, array, bypass=bypass).run(x, faults)
+    assert (found == t.reference(network, array, x, faults.faults, bypass)).all()
 """
-    from pathlib import Path
-
     here = Path(__file__).parent
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True, timeout=300, cwd=here)
