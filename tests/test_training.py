@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 from hardpoint.training.architecture import Architecture, BlockFormat, ConvBlock, DenseBlock, Widths, constrained
-from hardpoint.training.build import best_fraction
+from hardpoint.training.build import best_fraction, room
 from hardpoint.training.data import digits
 from hardpoint.training.models import MODELS, architecture
 from hardpoint.training.train import Recipe, record, train
@@ -76,6 +76,53 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
             assert weight is not None
             assert reads + weight.frac - result[block.name].out.frac >= q_scale
             assert result[block.name].out.bits == bits
+
+
+@given(
+    seed=st.integers(0, 1000),
+    scale=st.floats(-4, 2),
+    q_scale=st.integers(8, 16),
+    acc_bits=st.integers(18, 26),
+    depthwise=st.booleans(),
+)
+@settings(max_examples=80, deadline=None)
+def test_finer_weights_keep_their_sums_in_the_accumulator(
+    seed: int, scale: float, q_scale: int, acc_bits: int, depthwise: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    conv = ConvBlock("c", 6, (3, 3), depthwise=depthwise)
+    made = Architecture("a", (8, 8, 6), (conv, DenseBlock("d", 5, relu=False)))
+    source = Fixed(8, 8, False)
+    kernels = {
+        "c": rng.normal(0, 2.0**scale, (3, 3, 6, 1 if depthwise else 6)),
+        "d": rng.normal(0, 2.0**scale, (384, 5)),
+    }
+    weights = {
+        name: (
+            kernel.astype(np.float32),
+            rng.normal(0, 1, kernel.shape[2] if depthwise and name == "c" else kernel.shape[-1]),
+        )
+        for name, kernel in kernels.items()
+    }
+    free = {
+        name: BlockFormat(Fixed(8, best_fraction(kernel, 8, True), True), Fixed(8, 4, name == "d")) for name, kernel in kernels.items()
+    }  # fmt: skip
+
+    def width(formats: dict[str, BlockFormat], name: str) -> int:
+        weight, read = formats[name].weight, source if name == "c" else formats["c"].out
+        kernel, bias = weights[name]
+        codes = np.abs(weight.quantise(kernel).astype(np.int64))
+        sums = codes.sum(axis=(0, 1, 3) if depthwise and name == "c" else tuple(range(kernel.ndim - 1)))
+        top = (sums * read.magnitude + np.abs(np.rint(bias * 2.0 ** (read.frac + weight.frac)))).max()
+        return int(top).bit_length() + 1
+
+    left = room(made, source, free, weights, acc_bits)
+    bound = constrained(made, source, free, q_scale, left)
+    for name in ("c", "d"):
+        assert width(bound, name) <= max(acc_bits, width(free, name))
+    assert all(extra >= 0 for extra in left.values())
+    short = q_scale - (8 + free["c"].weight.frac - free["c"].out.frac)
+    assert bound["c"].weight.frac - free["c"].weight.frac == max(0, min(short // 2, left["c"]))
 
 
 def test_architectures_that_make_no_sense_are_refused() -> None:

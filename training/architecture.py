@@ -149,13 +149,17 @@ class BlockFormat:
 
 
 def constrained(
-    architecture: Architecture, source: Fixed, formats: Mapping[str, BlockFormat], q_scale: int = 0
+    architecture: Architecture,
+    source: Fixed,
+    formats: Mapping[str, BlockFormat],
+    q_scale: int = 0,
+    room: Mapping[str, int] | None = None,
 ) -> dict[str, BlockFormat]:
     """Formats in which every weighted block shifts right by at least `q_scale`, the output block included.
 
     A block's shift is frac(input) + frac(weight) - frac(output). Where it is short of `q_scale` by d, the weights take
     floor(d / 2) more fraction bits, so that large weights saturate and codes grow, and the output gives up the rest of d,
-    so that its step grows. Either alone costs more: digits at q_scale 11 (d = 4 in the first layer, seed 0) reached a
+    so that its step grows. `room[block]` is the most that weights may take, so that sums fit their accumulator. Either alone costs more: digits at q_scale 11 (d = 4 in the first layer, seed 0) reached a
     validation accuracy of 0.25 with none of d taken from the weights, 0.87 with one bit, 0.98 with two, 0.94 with three. A coarser output means less
     fraction in what the next block reads, hence the order. Blocks without weights keep their format, but never pretend to
     more fraction than they read.
@@ -164,6 +168,8 @@ def constrained(
     >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.7")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=11).items()}
     {'h': ('s8.8', 'u8.5'), 'o': ('s8.8', 's8.2')}
+    >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, 11, {"h": 0}).items()}
+    {'h': ('s8.7', 'u8.4'), 'o': ('s8.8', 's8.1')}
     """
     if not 0 <= q_scale <= 20:
         raise InputError(f"q_scale must be 0 to 20, not {q_scale}")
@@ -178,7 +184,8 @@ def constrained(
         weight = fmt.weight
         if weight is not None:
             short = q_scale - (reads[0] + weight.frac - fmt.out.frac)
-            weight = Fixed(weight.bits, weight.frac + max(short, 0) // 2, True)
+            finer = min(max(short, 0) // 2, (room or {}).get(block.name, short))
+            weight = Fixed(weight.bits, weight.frac + max(finer, 0), True)
             limit = reads[0] + weight.frac - q_scale
         elif isinstance(block, AverageBlock):
             limit = reads[0] + (block.size[0] * block.size[1]).bit_length() - 1

@@ -24,7 +24,7 @@ from hardpoint.training.architecture import (
 from hardpoint.training.backend import load
 from hardpoint.training.robust import strikes
 
-__all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model"]
+__all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model", "room"]
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
 BIAS_INTEGER = 4  # integer bits of a bias beside its sign: biases lie within +-16
@@ -246,6 +246,30 @@ def calibrated(
             weight = Fixed(width.weight, best_fraction(weights[block.name][0], width.weight, True), True)
         formats[block.name] = BlockFormat(weight, Fixed(width.out, frac, negative))
     return formats
+
+
+def room(
+    architecture: Architecture, source: Fixed, formats: Mapping[str, BlockFormat], weights: Weights, acc_bits: int
+) -> dict[str, int]:
+    """How many fraction bits each block's weights may gain while its sums provably fit accumulators of `acc_bits`.
+
+    The bound is sum|w| max|a| + |bias| over the float weights as codes, doubled by every further bit, with a tenth in
+    reserve for what training changes.
+    """
+    read = {INPUT: source}
+    result = {}
+    for i, block in enumerate(architecture.blocks):
+        source_format = read[architecture.inputs(i)[0]]
+        read[block.name] = source_format if isinstance(block, PoolBlock) else formats[block.name].out
+        weight = None if isinstance(block, PoolBlock) else formats[block.name].weight
+        if weight is None:
+            continue
+        kernel, bias = weights[block.name]
+        axis = 2 if isinstance(block, ConvBlock) and block.depthwise else kernel.ndim - 1
+        codes = np.abs(weight.quantise(kernel)).sum(axis=tuple(a for a in range(kernel.ndim) if a != axis)).reshape(-1)
+        bound = codes * source_format.magnitude + np.abs(bias) * 2.0 ** (source_format.frac + weight.frac)
+        result[block.name] = max(0, int(np.floor(np.log2(0.9 * 2.0 ** (acc_bits - 1) / max(float(bound.max()), 1.0)))))
+    return result
 
 
 def set_weights(architecture: Architecture, model: Any, formats: Mapping[str, BlockFormat], weights: Weights) -> None:

@@ -24,7 +24,7 @@ from hardpoint.training.architecture import (
     Widths,
     constrained,
 )  # fmt: skip
-from hardpoint.training.build import Weights, calibrated, float_model, quantised_model, set_weights
+from hardpoint.training.build import Weights, calibrated, float_model, quantised_model, room, set_weights
 
 __all__ = ["architecture_of", "quantised_after_training"]
 
@@ -39,6 +39,7 @@ def quantised_after_training(
     widths: Mapping[str, Widths] | None = None,
     default: Widths | None = None,
     q_scale: int = 0,
+    acc_bits: int = 24,
 ) -> tuple[Any, dict[str, BlockFormat]]:
     """A QKeras model that approximates the float `model`, and its formats.
 
@@ -51,9 +52,8 @@ def quantised_after_training(
     architecture, weights = architecture_of(model)
     floats = with_weights(architecture, weights)
     values = source.value(calibration).astype(np.float32).reshape(-1, *architecture.input_shape)
-    formats = constrained(
-        architecture, source, calibrated(architecture, floats, values, widths or {}, default or Widths()), q_scale
-    )
+    free = calibrated(architecture, floats, values, widths or {}, default or Widths())
+    formats = constrained(architecture, source, free, q_scale, room(architecture, source, free, weights, acc_bits))
     quantised = quantised_model(architecture, source, formats)
     set_weights(architecture, quantised, formats, weights)
     return quantised, formats

@@ -19,7 +19,7 @@ from hardpoint.files import atomic_path, write_json
 from hardpoint.fixed import Fixed
 from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained
 from hardpoint.training.backend import load, seeded
-from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, set_weights
+from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, room, set_weights
 from hardpoint.training.data import DataSet, Split
 
 __all__ = ["RECIPES", "Recipe", "Trained", "accuracy", "record", "train", "train_floats"]
@@ -101,6 +101,7 @@ class Trained:
         return {
             "format": "hardpoint trained model 1",
             "model": self.architecture.name,
+            "task": self.architecture.task,
             "data": self.data,
             "note": self.note,
             "input_format": str(self.source),
@@ -133,22 +134,25 @@ def train(
     recipe: Recipe | None = None,
     progress: Progress | None = None,
     start: Any = None,
+    acc_bits: int = 24,
 ) -> Trained:
     """Train `architecture` on `data` within the given bits and the quantisation constraint.
 
     Three steps: training in floats (or the float model `start`), formats by calibration and constraint, training in the
-    formats. The same seed gives the same weights on the same machine.
+    formats. The constraint makes weights finer only where sums of `acc_bits` hold them. The same seed gives the same
+    weights on the same machine.
     """
     recipe, default = recipe or Recipe(), default or Widths()
     began, cpu = time.monotonic(), time.process_time()
     floats = start or train_floats(architecture, data, seed=seed, recipe=recipe, progress=progress)
     seeded(seed)  # anew, so that a start made earlier leads to the same weights
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
-    formats = constrained(
-        architecture, data.format, calibrated(architecture, floats, sample, widths or {}, default), q_scale
-    )
+    free = calibrated(architecture, floats, sample, widths or {}, default)
+    weights = folded_weights(architecture, floats)
+    left = room(architecture, data.format, free, weights, acc_bits)
+    formats = constrained(architecture, data.format, free, q_scale, left)
     model = quantised_model(architecture, data.format, formats)
-    set_weights(architecture, model, formats, folded_weights(architecture, floats))
+    set_weights(architecture, model, formats, weights)
     struck = model
     if recipe.ber:
         struck = quantised_model(architecture, data.format, formats, recipe.ber, recipe.guard)
