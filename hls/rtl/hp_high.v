@@ -10,6 +10,7 @@ module hp_high #(
     parameter CARRY = 2,
     parameter COPY = 0,
     parameter DRAIN = 1,
+    parameter DOWN = 0,      // `all` is the PE above's, and a bypassed PE's product counts as zero
     parameter MASK = 28,
     parameter TAPS = 1
 ) (
@@ -47,7 +48,9 @@ module hp_high #(
     endgenerate
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(2), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
         mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product), .y(struck));
-    always @(posedge clk) if (en) high <= struck;
+    always @(posedge clk)
+        if (DOWN != 0 && bypass) high <= {WIDTH{1'b0}};
+        else if (en) high <= struck;
 
     // All but the lowest bit of the carry is added to PH without a chain, which costs nothing where PH is constant: where
     // it runs on through ones is known a cycle before. The lowest bit enters the adder's chain, through a column that adds
@@ -96,7 +99,7 @@ module hp_high #(
     assign {total, dropped} = {addend, low_carry} + {vote & {WIDTH{~first}}, low_carry};
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(5), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))
         acc (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(total), .y(next));
-    always @(posedge clk) if (en && valid) hi <= next;
+    always @(posedge clk) if (en && (DOWN != 0 || valid)) hi <= next;
 
     generate
         if (DRAIN != 0) begin : draining

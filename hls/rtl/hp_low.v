@@ -1,12 +1,14 @@
 // The low part of a PE, one copy: PL, lo and the carry into the guarded columns.
 //
-// Columns below B of product and accumulator; all W of them where nothing is guarded (B = W).
+// Columns below B of product and accumulator; all W of them where nothing is guarded (B = W). With DOWN the sum so far
+// comes from the PE above, and a bypassed PE adds nothing to it.
 module hp_low #(
     parameter M = 8,
     parameter N = 8,
     parameter W = 24,
     parameter B = 14,
     parameter CARRY = 2,     // bits of the carry, hp_carry_bits
+    parameter DOWN = 0,
     parameter MASK = 28,
     parameter TAPS = 1
 ) (
@@ -19,6 +21,8 @@ module hp_low #(
     input wire s,
     input wire valid,        // these two belong to the step before: its product is in the adder
     input wire first,
+    input wire [B-1:0] above,   // with DOWN: lo of the PE above
+    input wire bypass,          // with DOWN: the product and the carry count as zero
     output reg [B-1:0] lo,
     output reg [(CARRY > 0 ? CARRY : 1)-1:0] carry
 );
@@ -42,10 +46,16 @@ module hp_low #(
     hp_tap #(.WIDTH(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))
         mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product[B-1:0]), .y(struck[B-1:0]));
     wire [B-1:0] next;
-    assign t = struck + (lo & {B{~first}});
+    generate  // the second operand shares its LUT with what it is gated by
+        if (DOWN != 0) begin : from_above
+            assign t = (above & {B{~first}}) + (struck & {WIDTH{~bypass}});
+        end else begin : from_own
+            assign t = struck + (lo & {B{~first}});
+        end
+    endgenerate
     hp_tap #(.WIDTH(B), .SITE(5), .COPY(0), .MASK(MASK), .TAPS(TAPS))
         acc (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[B-1:0]), .y(next));
-    always @(posedge clk) if (en && valid) lo <= next;
+    always @(posedge clk) if (en && (DOWN != 0 || valid)) lo <= next;
     generate
         if (CARRY > 0) begin : carrying
             wire [CARRY-1:0] out;
@@ -53,7 +63,9 @@ module hp_low #(
                 overhang (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(product[WIDTH-1:B]), .y(struck[WIDTH-1:B]));
             hp_tap #(.WIDTH(CARRY), .LSB(B), .SITE(3), .COPY(0), .MASK(MASK), .TAPS(TAPS))
                 tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[WIDTH-1:B]), .y(out));
-            always @(posedge clk) if (en) carry <= out;
+            always @(posedge clk)
+                if (DOWN != 0 && bypass) carry <= {CARRY{1'b0}};
+                else if (en) carry <= out;
         end else begin : alone
             always @(posedge clk) carry <= 1'b0;
         end

@@ -4,6 +4,7 @@ module hp_operand #(
     parameter LANES = 1,
     parameter FROM = 1,
     parameter SITE = 0,
+    parameter HOLD = 0,      // written in every cycle, with what it holds unless `take`
     parameter MASK = 28,
     parameter TAPS = 1
 ) (
@@ -11,6 +12,7 @@ module hp_operand #(
     input wire rst,
     input wire en,
     input wire [MASK+7:0] inj,
+    input wire take,
     input wire [3*WIDTH-1:0] x,
     output wire [3*WIDTH-1:0] q
 );
@@ -18,8 +20,8 @@ module hp_operand #(
     generate
         if (LANES == 3) begin : three
             for (i = 0; i < 3; i = i + 1) begin : each
-                hp_lane #(.WIDTH(WIDTH), .SITE(SITE), .COPY(i), .MASK(MASK), .TAPS(TAPS))
-                    lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(x[i*WIDTH +: WIDTH]), .q(q[i*WIDTH +: WIDTH]));
+                hp_lane #(.WIDTH(WIDTH), .SITE(SITE), .COPY(i), .HOLD(HOLD), .MASK(MASK), .TAPS(TAPS))
+                    lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .x(x[i*WIDTH +: WIDTH]), .q(q[i*WIDTH +: WIDTH]));
             end
         end else begin : one
             wire [WIDTH-1:0] taken, d;
@@ -30,7 +32,7 @@ module hp_operand #(
                 assign taken = x[WIDTH-1:0];
             end
             hp_tap #(.WIDTH(WIDTH), .SITE(SITE), .COPY(0), .MASK(MASK), .TAPS(TAPS))
-                tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(taken), .y(d));
+                tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(HOLD != 0 && !take ? held : taken), .y(d));
             always @(posedge clk) if (en) held <= d;
             assign q = {3{held}};
         end

@@ -70,9 +70,9 @@ module hp_pe #(
     wire s = flags0[0], valid = flags1[2], first = flags1[1];
 
     hp_operand #(.WIDTH(M), .LANES(OPERAND), .FROM(LEFT), .SITE(0), .MASK(MASK), .TAPS(TAPS))
-        act (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(a_in), .q(a_out));
+        act (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(1'b1), .x(a_in), .q(a_out));
     hp_operand #(.WIDTH(N), .LANES(OPERAND), .FROM(ABOVE), .SITE(1), .MASK(MASK), .TAPS(TAPS))
-        wgt (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(w_in), .q(w_out));
+        wgt (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(1'b1), .x(w_in), .q(w_out));
 
     // What the row above sends, as this drain register's lanes take it: bit by bit, three lanes from SPLIT on.
     wire [W-1:0] sent_vote;
@@ -101,7 +101,7 @@ module hp_pe #(
             end
             hp_low #(.M(M), .N(N), .W(W), .B(B), .CARRY(CARRY), .MASK(MASK), .TAPS(TAPS))
                 part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a), .w(w), .s(s), .valid(valid), .first(first),
-                      .lo(lo), .carry(carry));
+                      .above({B{1'b0}}), .bypass(1'b0), .lo(lo), .carry(carry));
             hp_delay #(.WIDTH(B), .DEPTH(LATE)) wait_ (.clk(clk), .en(en), .x(lo), .y(own));
             wire [B-1:0] drained;
             hp_drain #(.WIDTH(B), .MASK(MASK), .TAPS(TAPS))
