@@ -181,12 +181,15 @@ def convert(
     ] = None,
     q_scale: QScale = 0,
     bits: Bits = 8,
+    criterion: Annotated[
+        str | None, typer.Option(help="When a changed output is critical: top1, tolerance:CODES or threshold:CODES.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Convert a QKeras model to integers, and compare every output; a float model is quantised on request."""
     from hardpoint.optimizer.models import convert_file
 
-    made = convert_file(model, data, weights, input_format, calibrate, q_scale, bits)
+    made = convert_file(model, data, weights, input_format, calibrate, q_scale, bits, criterion)
     made.network.save(out)
     _say({"network": str(out), **made.table()}, as_json, [f"{out}: {line}" for line in made.lines()])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
-from hardpoint.network import Network
+from hardpoint.network import Criterion, Network
 from hardpoint.optimizer.flow import Task, load_data
 from hardpoint.ranking import Ranking
 
@@ -37,8 +38,6 @@ def train_file(
     `layers` are texts like `conv1=4:8`, a block's bits of weights and of its output; `recipe` holds fields of
     `training.train.Recipe` that replace the data set's own, where they are not None.
     """
-    import dataclasses
-
     from hardpoint.training.architecture import Widths
     from hardpoint.training.models import architecture
     from hardpoint.training.train import RECIPES, Recipe, train
@@ -97,6 +96,7 @@ class Converted:
             "equal": self.equal,
             "inputs": self.inputs,
             "macs": self.network.macs,
+            "criterion": {"kind": self.network.criterion.kind, "bound": self.network.criterion.bound},
             "accuracy": self.accuracy,
             "float_accuracy": self.float_accuracy,
             "said": list(self.said),
@@ -109,6 +109,9 @@ class Converted:
         if self.accuracy is not None:
             before = "" if self.float_accuracy is None else f", of the float model {self.float_accuracy:.4f}"
             lines.append(f"test accuracy {self.accuracy:.4f}{before}")
+        criterion = self.network.criterion
+        if criterion.kind != "top1":
+            lines.append(f"criterion: {criterion.kind} {criterion.bound:g}, in codes of {self.network.layers[-1].name}")
         return [*lines, *self.said]
 
 
@@ -120,11 +123,14 @@ def convert_file(
     calibrate: int | None = None,
     q_scale: int = 0,
     bits: int = 8,
+    criterion: str | None = None,
 ) -> Converted:
     """Convert a model file and compare every output: on the test set, or on random inputs where there is none.
 
     With `calibrate` the file holds a float model, which is quantised to `bits` first, its formats chosen on so many
-    training samples; its accuracy before and after is part of the answer.
+    training samples; its accuracy before and after is part of the answer. `criterion` reads like `top1`, `tolerance:8` or
+    `threshold:0`, bounds in output codes. Without one, a model that rebuilds its input gets a tolerance: its own root mean
+    square error on the validation samples.
     """
     from hardpoint.hls.frontend import convert, gate1, load_model
 
@@ -145,7 +151,10 @@ def convert_file(
         before = _accuracy_of_floats(model, data)
         sample = data.train.x[:calibrate]
         model, _ = quantised_after_training(model, data.format, sample, default=Widths(bits, bits), q_scale=q_scale)
-    network = convert(model, fmt, q_scale=q_scale, name=path.stem)
+    wanted = None if criterion is None else _criterion(criterion)
+    network = convert(model, fmt, q_scale=q_scale, criterion=wanted, name=path.stem)
+    if wanted is None and data is not None and _rebuilds(network, data):
+        network = dataclasses.replace(network, criterion=Criterion("tolerance", _own_error(network, data)))
     said: list[str] = []
     if data is None:
         source = network.input_format
@@ -157,6 +166,28 @@ def convert_file(
         x = data.test.x.reshape(-1, *network.input_shape)
         inputs, after = f"the {len(x)} test samples of {data_text}", _accuracy(network(x), data)
     return Converted(network, gate1(model, network, x, said.append), inputs, after, before, tuple(said))
+
+
+def _criterion(text: str) -> Criterion:
+    kind, _, bound = text.partition(":")
+    try:
+        return Criterion(kind, float(bound or 0))
+    except ValueError:
+        raise InputError(f"a criterion reads like top1, tolerance:8 or threshold:0, not {text!r}") from None
+
+
+def _rebuilds(network: Network, data: Any) -> bool:
+    """Whether the network yields as many values as it reads, and no class."""
+    outputs = int(np.prod(network.shapes[network.layers[-1].name]))
+    return outputs != data.classes and outputs == int(np.prod(network.input_shape))
+
+
+def _own_error(network: Network, data: Any) -> float:
+    """Root mean square difference of outputs and inputs on validation samples, in output codes, at least one."""
+    x = data.validation.x.reshape(-1, *network.input_shape)
+    fmt = network.formats[network.layers[-1].name]
+    error = fmt.value(network(x)) - network.input_format.value(x.astype(np.int64)).reshape(len(x), -1)
+    return max(1.0, float(np.ceil(np.sqrt(np.mean(error**2)) * 2.0**fmt.frac)))
 
 
 def _check_shape(shape: tuple[int, ...], data: Any) -> None:

@@ -84,3 +84,39 @@ def test_a_network_and_its_model_are_ranked_alike(trained: Path, tmp_path: Path)
         best = ranking.channels(table["layers"].index(row))
         assert row["top_channels"][0] == int(np.argmax(best))
     assert len(lines) == 5
+
+
+def test_an_autoencoder_is_judged_by_its_own_error(tmp_path: Path) -> None:
+    record = train_file(tmp_path / "a.h5", "digits", "autoencoder", 0, 8, 0, quiet, float_epochs=3, epochs=1)
+    assert record["task"] == "reconstruction"
+    made = convert_file(tmp_path / "a.h5", "digits")
+    assert made.equal == 359 * 64
+    assert made.accuracy is None
+    criterion = made.network.criterion
+    assert criterion.kind == "tolerance"
+    rms = (-record["accuracy"]["validation"]) ** 0.5  # an accuracy of minus the mean squared error
+    step = 2.0 ** -made.network.layers[-1].out.frac
+    assert abs(criterion.bound * step - rms) <= step
+    assert "criterion: tolerance" in made.lines()[1]
+    ranking, _ = rank_file(tmp_path / "a.h5", tmp_path / "r.npz", "digits", images=30)
+    assert all(scores.max() > 0 for scores in ranking.neurons)
+    assert convert_file(tmp_path / "a.h5", "digits", criterion="threshold:3").network.criterion.bound == 3
+    with pytest.raises(InputError, match="a criterion reads like top1, tolerance:8 or threshold:0, not 'top1:x'"):
+        convert_file(tmp_path / "a.h5", "digits", criterion="top1:x")
+
+
+@pytest.mark.slow
+def test_keyword_spotting_from_an_npz(tmp_path: Path) -> None:
+    """A depthwise-separable network on signed features; the two words differ in which half of the features is large."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 2, 200)
+    x = rng.normal(0, 0.5, (200, 49, 10, 1))
+    x[np.arange(200), 10 + 20 * y] += 2
+    np.savez(tmp_path / "words.npz", x=x.astype(np.float32), y=y)
+    data = f"kws={tmp_path / 'words.npz'}"
+    record = train_file(tmp_path / "k.h5", data, "ds-cnn", 6, 8, 0, quiet, float_epochs=2, epochs=1)
+    assert record["input_format"].startswith("s8.")
+    made = convert_file(tmp_path / "k.h5", data, q_scale=6)
+    assert made.equal == 40 * 2
+    assert made.accuracy == record["accuracy"]["test"]
+    assert sum(layer.depthwise for layer in made.network.gemms if hasattr(layer, "depthwise")) == 4
