@@ -1,6 +1,6 @@
 """What a replay changes in an image's state, with the log that undoes it."""
 
-# ruff: noqa: I001 - the columns of a table read better side by side
+
 
 from __future__ import annotations
 

@@ -11,10 +11,10 @@ from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList, describe, live
 from hardpoint.host.forward import Bypass, Forward
+from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
 from hardpoint.layers import Codes
-from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 
 __all__ = ["Emulator"]
@@ -71,6 +71,11 @@ class Emulator:
         flips, stuck = faults.faults, faults.faults[:0]
         if lasting.any():
             flips, stuck = faults.faults[~lasting], faults.faults[lasting]
+            permanent = None
+            if not len(flips) and self._forward.fast:
+                permanent = Permanent.of(stuck, first, len(x), self.network, self.array, self.program)
+            if permanent is not None:
+                return self._forward.clean(x, permanent), np.zeros(len(x), bool)
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(x), np.uint8)
         for start, states in self._golden(x):
@@ -97,8 +102,7 @@ class Emulator:
         voted = np.zeros(len(flips), np.uint8)
         order = np.argsort(flips["image"], kind="stable")
         records = flips[order]
-        tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
-        dead = np.flatnonzero(~live(flips, self.array, tilings))
+        dead = np.flatnonzero(~live(flips, self.array, self.network))
         if len(dead):
             raise InputError(f"fault {dead[0]} strikes no live bit: {describe(flips[dead[0]])}")
         self._reserve(1, 0)

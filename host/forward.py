@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.fixed import Fixed
 from hardpoint.host.jit import COMPILED, compiled, inlined, place
+from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import (
     DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W, important,
 )  # fmt: skip
@@ -43,15 +44,15 @@ class Forward:
         self.buffers: dict[tuple[str, str], NDArray[Any]] = {}
         self.constants = {layer.name: self._constants(layer) for layer in network.layers} if self.fast else {}
 
-    def clean(self, x: Codes) -> Codes:
-        """Output codes (images, outputs) of input codes `x`."""
+    def clean(self, x: Codes, stuck: Permanent | None = None) -> Codes:
+        """Output codes (images, outputs) of input codes `x`, with `stuck` bits only where the network is `fast`."""
         if not self.fast:
             last = self.network.layers[-1].name
             return self.network.ordered(self._exact(x)[last].reshape(len(x), -1))
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.float32)
         for start in range(0, len(x), CHUNK):
             part = x[start : start + CHUNK]
-            outputs[start : start + CHUNK] = self._chunk(part)
+            outputs[start : start + CHUNK] = self._chunk(part, None, stuck)
         return self.network.ordered(outputs.astype(np.int64))
 
     def states(self, x: Codes) -> NDArray[np.int32]:
@@ -89,7 +90,7 @@ class Forward:
             values[layer.name] = requantised(sums + layer.bias, layer.shift, layer.out, layer.relu)
         return values
 
-    def _chunk(self, x: Codes, states: Any = None) -> Any:
+    def _chunk(self, x: Codes, states: Any = None, stuck: Permanent | None = None) -> Any:
         """Codes of the last layer for a chunk; with `states`, every layer's codes and sums go there."""
         values: dict[str, Any] = {"input": x.reshape(len(x), -1).astype(np.float32)}
         layers, fused = self.network.layers, None
@@ -105,7 +106,7 @@ class Forward:
                 if row[POOLED]:
                     pool, fused = self.program.layers[i + 1], layers[i + 1].name
                     target = fused
-                result = self._weighted(layer, row, sources[0], target, pool, states)
+                result = self._weighted(layer, row, sources[0], target, pool, states, stuck)
             else:
                 result = self._other(layer, row, sources)
             values[target] = result
@@ -113,7 +114,7 @@ class Forward:
                 keep(result, states, self.program.tensors[i + 1 + (pool is not None), 0])
         return values[layers[-1].name]
 
-    def _weighted(self, layer: Any, row: Any, x: Any, target: str, pool: Any, states: Any) -> Any:
+    def _weighted(self, layer: Any, row: Any, x: Any, target: str, pool: Any, states: Any, stuck: Permanent | None) -> Any:
         """Sums of a convolution or dense layer, pooled if `pool`, requantised."""
         n, m, k = len(x), int(row[M]), int(row[K])
         weights, bias, scale, bounds = self.constants[layer.name]
@@ -130,6 +131,8 @@ class Forward:
         if part is not None:
             whole = np.dot(left, layer.matrix().astype(sums.dtype)) if part.listed is not None else sums
             sums = part.kept(sums.reshape(n, -1), whole.reshape(n, -1)).reshape(sums.shape)
+        if stuck is not None:
+            stuck.strike(left, sums, row, bias)
         if states is not None:
             keep(sums.reshape(n, -1), states, row[SUMS])
         pool = unpooled(row) if pool is None else pool

@@ -1,6 +1,6 @@
 """What the array multiplies: operands of a layer's GEMM in an image's state, and sums of their products."""
 
-# ruff: noqa: I001 - the columns of a table read better side by side
+
 
 from __future__ import annotations
 

@@ -1,0 +1,112 @@
+"""Stuck bits that hold through whole runs: clean runs, with the sums that they reach worked out anew, batch by batch."""
+
+# ruff: noqa: I001 - the columns of a table read better side by side
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.array import Array
+from hardpoint.faults import SITES
+from hardpoint.host.jit import compiled, inlined, place
+from hardpoint.host.program import SIGNED, TRANSPOSED, K, M, N, Program
+from hardpoint.layers import Conv
+from hardpoint.network import Network
+
+__all__ = ["Permanent"]
+
+ACT, WGT, MUL, ACC, DRAIN = (SITES.index(name) for name in ("act", "wgt", "mul", "acc", "drain"))
+ROW, COL, FIRST = range(3)  # columns of a row: which PE; then what is kept and what is set of its values:
+A, W, P, S, D, FIELDS = 2, 4, 6, 8, 10, 12  # operands, product, accumulator, what leaves its drain registers
+
+
+@dataclass(frozen=True, eq=False)
+class Permanent:
+    """What stuck bits make of the PEs of an output-stationary array without copies: `pes` (PEs, FIELDS)."""
+
+    program: Program
+    pes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, faults: NDArray[Any], first: int, images: int, network: Network, array: Array, program: Program) -> Permanent | None:
+        """Of `faults`, if they hold through images `first` .. `first` + `images` - 1 and the array is of that kind; else None."""
+        begun = (faults["image"] < first) | ((faults["image"] == first) & (faults["layer"] + faults["tile"] + faults["step"] == 0))
+        lasting = (faults["effect"] > 0) & begun & (faults["end_image"] >= first + images)
+        plain = array.dataflow == "os" and not program.sizes[6] and bool((array.column_map == array.acc_bits).all())
+        plain &= not any(isinstance(layer, Conv) and layer.depthwise for layer in network.gemms)
+        known = np.isin(faults["site"], (ACT, WGT, MUL, ACC, DRAIN)) & (faults["row"] < array.rows)
+        narrow = all(np.abs(layer.bias).max() <= 1 << 23 for layer in network.gemms) and array.acc_bits <= 24
+        if not (plain and narrow and lasting.all() and known.all()):
+            return None
+        found = [row for r in range(array.rows) for c in range(array.cols) if (row := _masks(faults, array, r, c)) is not None]
+        return cls(program, np.array(found, np.int64).reshape(-1, FIELDS))
+
+    def strike(self, left: Any, sums: Any, layer: Any, bias: Any) -> None:
+        """Give struck sums (images * M, N) of layer row `layer` their values; `left` (images * M, K) are its operands."""
+        weights = np.empty(layer[K], np.int32)
+        stick(left, sums, self.program.weights, layer, self.program.sizes, self.pes, bias, weights)
+
+
+def _masks(faults: NDArray[Any], array: Array, row: int, col: int) -> list[int] | None:
+    """Row of `Permanent.pes` for PE (row, col), None if no fault reaches it."""
+    site, r, c = (faults[name].astype(np.int64) for name in ("site", "row", "col"))
+    upstream = {
+        A: (site == ACT) & (r == row) & (c <= col), W: (site == WGT) & (c == col) & (r <= row),
+        P: (site == MUL) & (r == row) & (c == col), S: (site == ACC) & (r == row) & (c == col),
+        D: (site == DRAIN) & (c == col) & (r >= row),
+    }  # fmt: skip
+    if not any(here.any() for here in upstream.values()):
+        return None
+    made = [row, col] + [-1, 0] * 5
+    for field, here in upstream.items():
+        for fault in sorted(faults[here], key=lambda fault: (fault["row"], fault["col"], fault["effect"])):
+            bit = 1 << int(fault["bit"])
+            if fault["effect"] == 1:
+                made[field], made[field + 1] = made[field] & ~bit, made[field + 1] & ~bit
+            else:
+                made[field + 1] |= bit
+    return made
+
+
+@inlined
+def sign(code: int, bits: int, signed: int) -> int:
+    """Value of a code of `bits` bits."""
+    half = np.int32(signed << (bits - 1))
+    return ((code & np.int32((1 << bits) - 1)) ^ half) - half
+
+
+@compiled
+def stick(left: Any, sums: Any, weights: Any, layer: Any, sizes: Any, pes: Any, bias: Any, column: Any) -> None:
+    """See `Permanent.strike`; `column` is memory for the weights of one output."""
+    rows, cols, acc_bits, act_bits, wgt_bits = sizes[0], sizes[1], sizes[2], sizes[3], sizes[4]
+    k_end, mask, signed = place(layer[K]), np.int32((1 << acc_bits) - 1), layer[SIGNED]
+    half = 1 << (acc_bits - 1)
+    a_half, a_mask = np.int32(signed << (act_bits - 1)), np.int32((1 << act_bits) - 1)
+    for i in range(len(pes)):
+        pe = pes[i]
+        a_keep, a_set = np.int32(pe[A] & a_mask), np.int32(pe[A + 1])
+        w_keep, w_set = np.int32(pe[W]), np.int32(pe[W + 1])
+        p_keep, p_set = np.int32(pe[P] & mask), np.int32(pe[P + 1])
+        s_keep, s_set = np.int32(pe[S] & mask), np.int32(pe[S + 1])
+        for n in range(pe[COL], layer[N], cols):
+            at = place(layer[TRANSPOSED] + n * layer[K])
+            for k in range(k_end):
+                column[k] = sign((np.int32(weights[at + k]) & w_keep) | w_set, wgt_bits, 1)
+            offset = int(bias[n])
+            for top in range(0, len(sums), layer[M]):
+                for row in range(top + pe[ROW], top + layer[M], rows):
+                    total = np.int32(0)
+                    if pe[S] == -1 and pe[S + 1] == 0:
+                        for k in range(k_end):
+                            a = (((np.int32(left[place(row), k]) & a_keep) | a_set) ^ a_half) - a_half
+                            total += ((a * column[k]) & p_keep) | p_set
+                    else:
+                        for k in range(k_end):
+                            a = (((np.int32(left[place(row), k]) & a_keep) | a_set) ^ a_half) - a_half
+                            total = ((total + (((a * column[k]) & p_keep) | p_set)) & s_keep) | s_set
+                    total = ((total & mask & np.int32(pe[D])) | np.int32(pe[D + 1])) + np.int32(offset)
+                    sums[row, n] = ((total + half) & ((1 << acc_bits) - 1)) - half - offset
