@@ -10,8 +10,8 @@ from conftest import small_network
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
 from hardpoint.faults import SITES, FaultList, bit_table
-from hardpoint.host.campaign import prepare, run_campaign
 from hardpoint.host.campaign import ask as ask_lists
+from hardpoint.host.campaign import prepare, run_campaign
 from hardpoint.host.convention import CONVENTIONS, convention, stuck_map
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.neurons import NeuronFaults, NeuronInjector, draw_neurons, output_bits
@@ -160,7 +160,7 @@ def test_campaigns_stop_once_they_know_enough(tmp_path: Path) -> None:
     assert maps.accuracy.method == "confidence sequence over maps"
     never = run_campaign(engine(), x, labels, [1e-4], 3, until_error=0.001).rows[0]
     assert never.units == 3
-    with pytest.raises(InputError, match="an error to stop at lies between 0 and 0.5, not 0.7"):
+    with pytest.raises(InputError, match=r"an error to stop at lies between 0 and 0\.5, not 0\.7"):
         run_campaign(engine(), x, labels, [1e-4], 3, until_error=0.7)
 
 
