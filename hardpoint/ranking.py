@@ -84,8 +84,9 @@ class Ranking:
 
         Layers whose channels feed an addition, and depthwise layers, keep their order.
         """
-        if network.digest != self.network:
-            raise InputError(f"the ranking was made for network {self.network}, not for {network.digest}")
+        meant = network.with_important(() for _ in network.gemms).digest
+        if meant != self.network:
+            raise InputError(f"the ranking was made for network {self.network}, not for {meant}")
         columns = np.flatnonzero((array.column_map < array.acc_bits).any(axis=0))
         for index, layer in enumerate(network.gemms):
             if isinstance(layer, Conv) and layer.depthwise:

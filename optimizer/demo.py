@@ -117,8 +117,8 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
 def _like(found: Settings, q_scale: int, tmr: bool = False) -> Settings:
     """The unprotected array of the same shape, or full TMR with operands and drain."""
     if tmr:
-        return Settings(q_scale, 0, found.rows, found.cols, found.cols, operand=True, drain=True)
-    return Settings(q_scale, None, found.rows, found.cols)
+        return Settings.all_columns(0, found.rows, found.cols, q_scale=q_scale, operand=True, drain=True)
+    return Settings.all_columns(None, found.rows, found.cols, q_scale=q_scale)
 
 
 def _emit(network: Network, array: Array, folder: Path) -> str:

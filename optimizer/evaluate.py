@@ -54,12 +54,18 @@ class Evaluator:
     array_fields: Mapping[str, Any] = field(default_factory=dict)
 
     def deployed(self, settings: Settings) -> tuple[Network, Array]:
-        """The network as the settings run it (important channels in hardened columns), and the array."""
+        """The network as the settings run it, and the array.
+
+        Important neurons are listed for the recompute unit, important channels brought into hardened columns.
+        """
         candidate = self.candidates(settings.q_scale)
-        array = settings.array(**self.array_fields)
+        array, network = settings.array(**self.array_fields), candidate.network
+        if settings.dot_size:
+            chosen = candidate.ranking.important(settings.s_th, settings.s_policy)
+            network = network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
         if 0 < settings.hardened < settings.cols:
-            return candidate.ranking.permute(candidate.network, array), array
-        return candidate.network, array
+            network = candidate.ranking.permute(network, array)
+        return network, array
 
     def __call__(self, settings: Settings) -> DesignPoint:
         """Evaluate one design; bad settings are recorded as a failed point with the reason, not raised."""
@@ -155,8 +161,8 @@ def operating_ber(
     array, loss of full TMR), or raises an InputError where no such BER exists.
 
     >>> from hardpoint.design import Settings
-    >>> tmr = Settings(0, 0, 8, 8, 8, True, True)
-    >>> ber, lost, kept = operating_ber(lambda s, ber: min(1.0, ber * (1e4 if s.column is None else 1.0)), Settings(), tmr)
+    >>> tmr = Settings.all_columns(0, operand=True, drain=True)
+    >>> ber, lost, kept = operating_ber(lambda s, ber: min(1.0, ber * (1e4 if s.nb is None else 1.0)), Settings(), tmr)
     >>> 0.08 <= lost <= 0.12, kept < 0.005
     (True, True)
     """

@@ -35,7 +35,7 @@ SPACE = Space(
     }
 )
 UNPROTECTED = Settings()
-FULL_TMR = Settings(column=0, hardened=8, operand=True, drain=True)
+FULL_TMR = Settings.all_columns(0, operand=True, drain=True)
 SLOWDOWN = 1.1  # a design may take at most this many times the 8x8 array's steps
 LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
 
@@ -43,7 +43,7 @@ LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
 def settings_of(point: Point) -> Settings:
     """A point of the space as settings."""
     q_scale, (rows, cols), share, column, operand, drain = point
-    return Settings(q_scale, column, rows, cols, round(share * cols), operand, drain)
+    return Settings(q_scale, ib=column, rows=rows, cols=cols, hardened=round(share * cols), operand=operand, drain=drain)
 
 
 @dataclass(frozen=True)

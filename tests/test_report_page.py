@@ -12,7 +12,7 @@ from hardpoint.optimizer.report import Rate, Story, render
 
 def story(name: str = "found design") -> Story:
     rates = [Rate(d, b, 0.9, 0.92, 0.94, 0.05, 20, 360) for d in ("unprotected", name) for b in (1e-6, 1e-5)]
-    settings = Settings(4, 14, 8, 8, 8)
+    settings = Settings.all_columns(14, q_scale=4)
     return Story(
         title=f"Report on {name}",
         asked="What is cheapest?",

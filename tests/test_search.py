@@ -84,7 +84,7 @@ def test_narrowing_names_what_is_wrong() -> None:
 
 def test_a_study_keeps_points_and_refuses_another_problem(tmp_path) -> None:
     study = Study(tmp_path / "s.sqlite", {"seed": 1, "ber": 1e-6})
-    point = DesignPoint(Settings(2, 14, 8, 8, 8), "faults", True, "holds", Cost("yosys", 10), 5, 0.97, 1e-6, (0.9, 0.95, 1.0))
+    point = DesignPoint(Settings.all_columns(14, q_scale=2), "faults", True, "holds", Cost("yosys", 10), 5, 0.97, 1e-6, (0.9, 0.95, 1.0))
     study.append(point)
     assert Study(tmp_path / "s.sqlite").points == [point]
     with pytest.raises(InputError, match="holds a search with ber = 1e-06, not 2e-06"):
