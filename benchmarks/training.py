@@ -102,7 +102,16 @@ def trained(
     if not record(path):
         made = architecture(MODEL[data.name], data.shape, data.classes)
         start = floats(out, data, seed)
-        result = train(made, data, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=recipe, start=start)
+        result = train(
+            made,
+            data,
+            default=Widths(bits, bits),
+            q_scale=q_scale,
+            seed=seed,
+            recipe=recipe,
+            start=start,
+            checkpoints=path.with_suffix(""),
+        )
         result.save(path)
         say(
             f"{data.name} {bits} bit, q_scale {q_scale}, seed {seed}: test accuracy {result.test_accuracy:.4f}, "
@@ -117,7 +126,13 @@ def floats(out: Path, data: DataSet, seed: int) -> Any:
     path = cached(out, data, recipe, seed=seed)
     if not path.is_file():
         began, cpu = time.monotonic(), time.process_time()
-        model = train_floats(architecture(MODEL[data.name], data.shape, data.classes), data, seed=seed, recipe=recipe)
+        model = train_floats(
+            architecture(MODEL[data.name], data.shape, data.classes),
+            data,
+            seed=seed,
+            recipe=recipe,
+            checkpoints=path.with_suffix(""),
+        )
         with atomic_path(path) as part:
             model.save(part, save_format="h5")
         took = {"seconds": time.monotonic() - began, "cpu_seconds": time.process_time() - cpu}
@@ -224,7 +239,9 @@ def constrained_run(out: Path, data: DataSet, q_scale: int, seed: int) -> dict[s
 
 def network_file(out: Path, data: DataSet, q_scale: int, seed: int) -> Path:
     """Where a run keeps what the curve needs of its network."""
-    return cached(out, data, RECIPES.get(data.name, Recipe()), bits=8, q_scale=q_scale, seed=seed).with_suffix(".network.json")
+    return cached(out, data, RECIPES.get(data.name, Recipe()), bits=8, q_scale=q_scale, seed=seed).with_suffix(
+        ".network.json"
+    )
 
 
 def saving(rows: list[dict[str, Any]], significance: str) -> dict[str, Any]:

@@ -150,6 +150,10 @@ def train(
     robust: Annotated[
         float | None, typer.Option(help="Strike accumulators at this bit error rate while training.")
     ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(help="Folder in which epochs are kept; a training that was stopped goes on from there."),
+    ] = None,
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
@@ -158,7 +162,7 @@ def train(
 
     with _progress(as_json) as task:
         record = train_file(
-            out, data, model, q_scale, bits, seed, task, layer or (),
+            out, data, model, q_scale, bits, seed, task, layer or (), checkpoints,
             float_epochs=float_epochs, epochs=epochs, batch=batch, augment=augment or None, ber=robust,
         )  # fmt: skip
     _say(record, as_json, [f"{out}: test accuracy {record['accuracy']['test']:.4f} with q_scale {q_scale}"])

@@ -31,6 +31,7 @@ def train_file(
     seed: int,
     task: Task,
     layers: Iterable[str] = (),
+    checkpoints: Path | None = None,
     **recipe: Any,
 ) -> dict[str, Any]:
     """Train a model, write it to `out` (.h5) with its record beside it, and return the record.
@@ -50,7 +51,8 @@ def train_file(
     given = {key: value for key, value in recipe.items() if value is not None}
     how = dataclasses.replace(RECIPES.get(data.name, Recipe()), **given)
     trained = train(
-        made, data, widths=widths, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=how, progress=epochs(task)
+        made, data, widths=widths, default=Widths(bits, bits), q_scale=q_scale, seed=seed, recipe=how, progress=epochs(task),
+        checkpoints=checkpoints,
     )  # fmt: skip
     trained.save(out)
     return trained.record()

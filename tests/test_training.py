@@ -1,6 +1,7 @@
 """Architectures, formats and quantisation-aware training."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -162,6 +163,30 @@ def test_the_best_fraction_has_the_least_error(bits: int, signed: bool, exponent
 
     best = best_fraction(values, bits, signed)
     assert error(best) <= min(error(best - 1), error(best + 1))
+
+
+def test_a_training_that_was_stopped_goes_on_at_its_last_epoch(tmp_path: Path) -> None:
+    data = digits()
+    made = architecture("mlp", data.shape, data.classes)
+    seen: list[tuple[str, int]] = []
+
+    def stop_at(phase: str, epoch: int) -> Any:
+        def progress(*row: Any) -> None:
+            seen.append(row[:2])
+            if row[:2] == (phase, epoch):
+                raise KeyboardInterrupt
+
+        return progress
+
+    recipe = Recipe(4, 3)
+    for stop in (("floats", 3), ("quantised", 2)):
+        with pytest.raises(KeyboardInterrupt):
+            train(made, data, recipe=recipe, progress=stop_at(*stop), checkpoints=tmp_path)
+    trained = train(made, data, recipe=recipe, progress=stop_at("", 0), checkpoints=tmp_path, start=None)
+    # what a stop follows was kept: no epoch is trained twice
+    assert seen == [("floats", i) for i in (1, 2, 3, 4)] + [("quantised", i) for i in (1, 2, 3)]
+    assert trained.provenance == {"resumed at epoch": "2"}
+    assert train(made, data, recipe=Recipe(1, 1)).provenance == {}
 
 
 def test_mirrored_and_moved_images_keep_their_labels() -> None:

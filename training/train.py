@@ -135,16 +135,28 @@ def train(
     progress: Progress | None = None,
     start: Any = None,
     acc_bits: int = 24,
+    checkpoints: Path | None = None,
 ) -> Trained:
     """Train `architecture` on `data` within the given bits and the quantisation constraint.
 
     Three steps: training in floats (or the float model `start`), formats by calibration and constraint, training in the
     formats. The constraint makes weights finer only where sums of `acc_bits` hold them. The same seed gives the same
-    weights on the same machine.
+    weights on the same machine. With a folder `checkpoints` a training that was stopped goes on at its last epoch; it
+    then meets its samples in another order, so its weights are not those of a training that was not stopped, and its
+    provenance says so.
     """
     recipe, default = recipe or Recipe(), default or Widths()
     began, cpu = time.monotonic(), time.process_time()
-    floats = start or train_floats(architecture, data, seed=seed, recipe=recipe, progress=progress)
+    kept = None if checkpoints is None else checkpoints / "floats.h5"
+    if start is not None:
+        floats = start
+    elif kept is not None and kept.is_file():
+        floats = load().keras.models.load_model(kept, compile=False)
+    else:
+        floats = train_floats(architecture, data, seed=seed, recipe=recipe, progress=progress, checkpoints=checkpoints)
+        if kept is not None:
+            with atomic_path(kept) as part:
+                floats.save(part, save_format="h5")
     seeded(seed)  # anew, so that a start made earlier leads to the same weights
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
     free = calibrated(architecture, floats, sample, widths or {}, default)
@@ -157,12 +169,13 @@ def train(
     if recipe.ber:
         struck = quantised_model(architecture, data.format, formats, recipe.ber, recipe.guard)
         struck.set_weights(model.get_weights())
-    _fit(struck, architecture, data, recipe, "quantised", seed, progress)
+    resumed = _fit(struck, architecture, data, recipe, "quantised", seed, progress, checkpoints)
     model.set_weights(struck.get_weights())
     return Trained(
         model, architecture, data.format, formats, q_scale, seed, recipe, data.name,
         accuracy(model, data, data.validation), accuracy(model, data, data.test), accuracy(floats, data, data.test),
         time.monotonic() - began, time.process_time() - cpu, data.note,
+        {"resumed at epoch": str(resumed)} if resumed else {},
     )  # fmt: skip
 
 
@@ -173,11 +186,12 @@ def train_floats(
     seed: int = 0,
     recipe: Recipe | None = None,
     progress: Progress | None = None,
+    checkpoints: Path | None = None,
 ) -> Any:
     """The first step of training alone: a float model, from which many quantised ones may start."""
     seeded(seed).keras.backend.clear_session()
     floats = float_model(architecture)
-    _fit(floats, architecture, data, recipe or Recipe(), "floats", seed, progress)
+    _fit(floats, architecture, data, recipe or Recipe(), "floats", seed, progress, checkpoints)
     return floats
 
 
@@ -189,13 +203,14 @@ def _fit(
     phase: str,
     seed: int,
     progress: Progress | None,
-) -> None:
-    """One phase of training, in place: "floats" or "quantised"."""
+    checkpoints: Path | None,
+) -> int:
+    """One phase of training, in place: "floats" or "quantised"; returns the epoch at which it was taken up, mostly 0."""
     epochs, rate = {"floats": (recipe.float_epochs, recipe.rate), "quantised": (recipe.epochs, recipe.quantised_rate)}[
         phase
     ]
     if epochs == 0:
-        return
+        return 0
     keras = load().keras
     steps = -(-len(data.train) // recipe.batch) * epochs
     optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(rate, steps))
@@ -203,17 +218,27 @@ def _fit(
     model.compile(optimizer, "mse" if rebuilds else keras.losses.SparseCategoricalCrossentropy(from_logits=True))
 
     class Report(keras.callbacks.Callback):  # type: ignore[misc, name-defined]
+        first: int | None = None
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self.first = epoch if self.first is None else self.first
+
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
             if progress is not None:
                 progress(phase, epoch + 1, epochs, accuracy(model, data, data.validation[:1000]))
 
+    report = Report()
+    callbacks = [report]
+    if checkpoints is not None:
+        callbacks.insert(0, keras.callbacks.BackupAndRestore(str(checkpoints / phase)))
     if recipe.augment:
         batches = _augmented(data, recipe.batch, seed)
-        model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=[Report()])
+        model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=callbacks)
     else:
         x = data.values(data.train.x)
         y = x.reshape(len(x), -1) if rebuilds else data.train.y
-        model.fit(x, y, batch_size=recipe.batch, epochs=epochs, verbose=0, callbacks=[Report()])
+        model.fit(x, y, batch_size=recipe.batch, epochs=epochs, verbose=0, callbacks=callbacks)
+    return report.first or 0
 
 
 def _augmented(data: DataSet, batch: int, seed: int) -> Any:
