@@ -93,6 +93,7 @@ class Array:
     numbers) or of each PE (`rows` tuples of `cols` numbers). Operands have `act_bits` and `wgt_bits` (2 to 8),
     accumulators `acc_bits` (12 to 32). `dsp`: the multiplier sits in a DSP block. Weight-stationary arrays
     (`dataflow` "ws") have an accumulator memory of `depth` words below each column, and one guard class per column.
+    `ecc`: on-chip buffers hold (72, 64) SECDED words (`hardpoint.ecc`).
 
     >>> a = Array.columns_hardened(8, 8, Guard(14), hardened=2)
     >>> a.classes
@@ -115,6 +116,7 @@ class Array:
     board: str = "pynq-z2"
     period_ns: float = 10.0
     depth: int = 256
+    ecc: bool = False
 
     def __post_init__(self) -> None:
         for key, low, high, why in (
@@ -136,7 +138,7 @@ class Array:
             raise InputError(f"dataflow is os or ws, not {self.dataflow!r}")
         if not 1 <= len(self.guards) <= 3:
             raise InputError(f"an array has 1 to 3 guard classes, not {len(self.guards)}")
-        for guard in self.guards:
+        for guard in (*self.guards, *([] if self.recompute is None else [self.recompute.guard])):
             if guard.column is not None and guard.column > self.acc_bits:
                 raise InputError(
                     f"guard column must be 0 to {self.acc_bits}, the width of an accumulator, not {guard.column}"
@@ -216,6 +218,18 @@ class Array:
     def guard(self, row: int, col: int) -> Guard:
         """Guard of one PE."""
         return self.guards[int(self.class_map[row, col])]
+
+    @property
+    def unit_column(self) -> int:
+        """Guard column B of the recompute unit, `acc_bits` where nothing is guarded."""
+        column = None if self.recompute is None else self.recompute.guard.column
+        return self.acc_bits if column is None else column
+
+    @property
+    def unit_carry_bits(self) -> int:
+        """Width of the carry into the guarded columns of the recompute unit."""
+        lanes = 1 if self.recompute is None else self.recompute.lanes
+        return carry_bits(self.act_bits, self.wgt_bits, self.unit_column, self.acc_bits, lanes)
 
     def carry_bits(self, guard: Guard) -> int:
         """Width cw of the carry into the guarded columns of a PE with `guard`; 0 where it is no site."""
@@ -302,21 +316,21 @@ def baugh_wooley_constant(act_bits: int, wgt_bits: int, signed: bool) -> int:
     return -(1 << (act_bits + wgt_bits - 1)) + (1 << (wgt_bits - 1)) + (int(signed) << (act_bits - 1))
 
 
-def carry_bits(act_bits: int, wgt_bits: int, column: int, acc_bits: int) -> int:
+def carry_bits(act_bits: int, wgt_bits: int, column: int, acc_bits: int, lanes: int = 1) -> int:
     """Bits of the carry t >> B of the low part, t = lo + PL, both at their largest; 0 for B = 0 and B = `acc_bits`.
 
-    >>> carry_bits(8, 8, 14, 24), carry_bits(8, 8, 0, 24), carry_bits(8, 8, 24, 24)
-    (2, 0, 0)
+    >>> carry_bits(8, 8, 14, 24), carry_bits(8, 8, 0, 24), carry_bits(8, 8, 24, 24), carry_bits(8, 8, 14, 24, lanes=8)
+    (2, 0, 0, 5)
     """
-    return 0 if column in (0, acc_bits) else most_carry(act_bits, wgt_bits, column).bit_length()
+    return 0 if column in (0, acc_bits) else most_carry(act_bits, wgt_bits, column, lanes).bit_length()
 
 
-def most_carry(act_bits: int, wgt_bits: int, column: int) -> int:
-    """The largest carry t >> B of the low part, t = lo + PL.
+def most_carry(act_bits: int, wgt_bits: int, column: int, lanes: int = 1) -> int:
+    """The largest carry t >> B of the low part, t = lo + PL, PL the sum of `lanes` products' PL.
 
     >>> most_carry(8, 8, 14)
     3
     """
     entries = sum(1 << (i + j) for i in range(wgt_bits) for j in range(act_bits) if i + j < column)
     constant = max(baugh_wooley_constant(act_bits, wgt_bits, signed) % (1 << column) for signed in (False, True))
-    return (entries + constant + (1 << column) - 1) >> column
+    return (lanes * (entries + constant) + (1 << column) - 1) >> column

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FAULT, SITES, FaultList, Stream, bit_table, decode, live, population, streams
+from hardpoint.faults import BUFFERS, FAULT, SITES, FaultList, Stream, bit_table, decode, live, population, streams
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.streams import log, philox, uniform
@@ -32,8 +32,13 @@ def check_ber(ber: float) -> float:
 
 
 def check_weights(weights: Mapping[str, float] | None) -> dict[str, float]:
-    """Weight of every site class, 1 where `weights` names none."""
-    table = dict.fromkeys(SITES, 1.0)
+    """Weight of every site class; where `weights` names none 1, and 0 for buffers.
+
+    >>> table = check_weights({"mul": 2.0})
+    >>> table["mul"], table["acc"], table["wbuf"]
+    (2.0, 1.0, 0.0)
+    """
+    table = {site: 0.0 if site in BUFFERS else 1.0 for site in SITES}
     for name, weight in (weights or {}).items():
         if name not in table:
             raise InputError(f"there is no site class {name!r}; site classes are {', '.join(SITES)}")
@@ -70,9 +75,9 @@ def draw(
         part["image"] = image
         parts.append(part)
     faults = np.concatenate(parts) if parts else np.zeros(0, FAULT)
-    faults = faults[live(faults, array, list(plan.tilings))]
+    faults = faults[live(faults, array, network)]
     order = np.lexsort([faults[key] for key in ("bit", "copy", "col", "row", "site", "step", "tile", "layer", "image")])
-    return plan.listed(faults[order], numbers, seed, trial, convention_of(ber, weights))
+    return plan.listed(faults[order], numbers, seed, trial, convention_of(ber, weights), weights)
 
 
 def draw_count(
@@ -109,7 +114,7 @@ def draw_count(
         missing = np.setdiff1d(numbers, image[have == count])
         attempt += tries
     convention = f"{count} flips per inference, uniform over live site bits and steps" + weights_of(weights)
-    return plan.listed(np.sort(kept, order=list(KEYS)), numbers, seed, trial, convention)
+    return plan.listed(np.sort(kept, order=list(KEYS)), numbers, seed, trial, convention, weights)
 
 
 def draw_single(
@@ -161,8 +166,8 @@ class Plan:
     def of(array: Array, network: Network) -> Plan:
         """The plan for `array` and `network`."""
         tilings = tuple(Tiling.of(network.gemm(i), array) for i in range(len(network.gemms)))
-        pools = tuple(stream for layer, tiling in enumerate(tilings) for stream in streams(array, tiling, layer))
-        return Plan(array, network, tilings, pools, bit_table(array), population(array, network))
+        pools = tuple(stream for layer in range(len(tilings)) for stream in streams(array, network, layer))
+        return Plan(array, network, tilings, pools, bit_table(array), population(array, network, buffers=True))
 
     def arguments(
         self, images: Sequence[int] | int, ber: float, seed: int, trial: int, weights: Mapping[str, float] | None
@@ -177,10 +182,13 @@ class Plan:
             raise InputError(f"inferences are numbered 0 to 2**32-1, not {numbers.min()} to {numbers.max()}")
         return numbers, [min(1.0, ber * table[SITES[stream.site]]) for stream in self.pools]
 
-    def listed(self, faults: Any, numbers: Any, seed: int, trial: int, convention: str) -> FaultList:
-        """The fault list of sorted, live records."""
-        count = int(numbers.max()) + 1 if len(numbers) else 0
-        return FaultList.drawn(faults, count, self.array, self.network, seed, trial, convention, dict(self.population))
+    def listed(
+        self, faults: Any, numbers: Any, seed: int, trial: int, convention: str, weights: Mapping[str, float] | None
+    ) -> FaultList:
+        """The fault list of sorted, live records; buffers without a weight are no part of its population."""
+        count, table = int(numbers.max()) + 1 if len(numbers) else 0, check_weights(weights)
+        bits = {site: 0 if site in BUFFERS and not table[site] else n for site, n in self.population.items()}
+        return FaultList.drawn(faults, count, self.array, self.network, seed, trial, convention, bits)
 
     def shares(self, weights: Mapping[str, float] | None, layer: int | None, site: str | None) -> NDArray[np.float64]:
         """Canonical size times weight of every pool, 0 outside `layer` and `site`."""
@@ -209,7 +217,7 @@ class Plan:
             stream, here = self.pools[number], pool == number
             index = np.clip(np.floor(inside[here] * stream.size), 0, stream.size - 1).astype(np.uint64)
             found[here] = decode(stream, index, self.array)
-        return found, live(found, self.array, list(self.tilings))
+        return found, live(found, self.array, self.network)
 
     def live_bits(
         self, weights: Mapping[str, float] | None = None, layer: int | None = None, site: str | None = None
@@ -220,7 +228,7 @@ class Plan:
             raise InputError(f"there is no site class {site!r}; site classes are {', '.join(SITES)}")
         if layer is not None and not 0 <= layer < len(self.tilings):
             raise InputError(f"array layers are 0 to {len(self.tilings) - 1}, not {layer}")
-        counts = self.population if layer is None else population(self.array, self.network, layer)
+        counts = self.population if layer is None else population(self.array, self.network, layer, buffers=True)
         return sum(count for name, count in counts.items() if table[name] > 0 and site in (None, name))
 
 
@@ -244,7 +252,7 @@ def gaps(
     pool = np.repeat(np.arange(len(pools)), n)
     image = np.tile(images, len(pools))
     size = np.array([s.size for s in pools], np.float64)[pool]
-    key = np.array([s.layer << 16 | s.site << 8 | s.copy for s in pools], np.uint64)[pool]
+    key = np.array([s.key for s in pools], np.uint64)[pool]
     scale = np.array([gap_scale(p) for p in rates])[pool]
     position = np.full(len(pool), -1.0)
     hits: list[tuple[Any, Any, Any]] = []

@@ -11,87 +11,58 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
+from hardpoint.beside import buffer_codes, buffer_streams, live_buffers, live_unit, unit_population, unit_streams, words
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_npz, only_keys, save_npz
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
-
-__all__ = ["EFFECTS", "FAULT", "PERMANENT", "PE_SITES", "SITES", "FaultList", "Stream", "live", "population", "streams"]
-
-PE_SITES = ("act", "wgt", "mul", "carry", "vote", "acc", "drain")
-"""Sites of processing elements."""
-
-SITES = (*PE_SITES, "index", "wbuf", "abuf", "obuf")
-"""All sites: those of PEs, the recompute unit's index memory, and buffers; a site's number is its place here."""
-
-EFFECTS = ("flip", "stuck0", "stuck1")
-
-OVERHANG = 3
-"""Copy number of the bits of PL at and above the guard column (`mul`): they exist once, beside the three PH_i."""
-
-CARRY_WIDTH = 4
-"""Canonical width of a carry of up to 8-bit operands: no guard column needs more."""
-
-PERMANENT = (0xFFFFFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
-"""End of a fault that never ends."""
-
-FAULT = np.dtype(
-    [
-        ("image", "<u4"),
-        ("layer", "<u2"),
-        ("tile", "<u4"),
-        ("step", "<u4"),
-        ("row", "u1"),
-        ("col", "u1"),
-        ("site", "u1"),
-        ("copy", "u1"),
-        ("bit", "u1"),
-        ("effect", "u1"),
-        ("end_image", "<u4"),
-        ("end_layer", "<u2"),
-        ("end_tile", "<u4"),
-        ("end_step", "<u4"),
-    ]
+from hardpoint.sites import (
+    BUFFERS,
+    CARRY_WIDTH,
+    EFFECTS,
+    FAULT,
+    OVERHANG,
+    PE_SITES,
+    PERMANENT,
+    SITES,
+    UNIT_ROW,
+    Stream,
 )
-"""One fault: logical time (image, layer, tile, step), place (row, col, site, copy, bit), effect; stuck bits hold from
-their time until before their end. `bit` is the column: a flip changes a sum by 2**bit (operands: the operand by 2**bit)."""
+
+__all__ = [
+    "BUFFERS",
+    "CARRY_WIDTH",
+    "EFFECTS",
+    "FAULT",
+    "OVERHANG",
+    "PERMANENT",
+    "PE_SITES",
+    "SITES",
+    "UNIT_ROW",
+    "FaultList",
+    "Stream",
+    "bit_table",
+    "decode",
+    "describe",
+    "live",
+    "live_pes",
+    "pe_streams",
+    "population",
+    "streams",
+]
 
 U = NDArray[np.uint64]
 I = NDArray[np.int64]  # noqa: E741 - an array of integers
 
 
-@dataclass(frozen=True)
-class Stream:
-    """One enumerated population: the bits of one copy of one site over all tiles, steps, rows and columns of a layer.
-
-    Index i runs over (tile, step, row, col, bit), bit fastest. The enumeration is canonical: it depends on the array's
-    size and widths, not on its guards, so that designs share their draws; indices without a live bit are skipped.
-    `first` is the first step, `bits` the canonical width.
-    """
-
-    layer: int
-    site: int
-    copy: int
-    tiles: int
-    first: int
-    steps: int
-    rows: int
-    cols: int
-    bits: int
-
-    @property
-    def size(self) -> int:
-        """Canonical number of site bits x steps."""
-        return self.tiles * self.steps * self.rows * self.cols * self.bits
-
-    @property
-    def from_column(self) -> bool:
-        """Whether bits count from the PE's guard column."""
-        return SITES[self.site] == "carry" or (SITES[self.site] == "mul" and self.copy == OVERHANG)
+def streams(array: Array, network: Network, layer: int) -> list[Stream]:
+    """All enumerated populations of one layer that hold at least one bit: of the array, the recompute unit, buffers."""
+    pes = pe_streams(array, Tiling.of(network.gemm(layer), array), layer)
+    return pes + unit_streams(array, network, layer) + buffer_streams(array, network, layer)
 
 
-def streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
-    """All enumerated populations of one layer that hold at least one bit on `array`, in (site, copy) order."""
+def pe_streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
+    """Enumerated populations of the array itself, in (site, copy) order."""
     widths = {"act": array.act_bits, "wgt": array.wgt_bits, "carry": CARRY_WIDTH}
     guarded = bool((array.column_map < array.acc_bits).any())
     carried = any(array.carry_bits(guard) for guard in array.guards)
@@ -132,18 +103,27 @@ def decode(stream: Stream, index: U, array: Array) -> NDArray[Any]:
     tile, step = np.divmod(rest, stream.steps)
     out = np.zeros(len(index), FAULT)
     if stream.from_column:
-        bit = bit + array.site_columns[row, col]
+        bit = bit + (array.unit_column if stream.unit else array.site_columns[row, col])
+    row = row + UNIT_ROW * stream.unit
     values = (stream.layer, tile, step + stream.first, row, col, stream.site, stream.copy, bit)
     for name, value in zip(("layer", "tile", "step", "row", "col", "site", "copy", "bit"), values, strict=True):
         out[name] = value
     return out
 
 
-def live(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[np.bool_]:
+def live(faults: NDArray[Any], array: Array, network: Network) -> NDArray[np.bool_]:
     """Which records strike a bit that exists and holds live data at that step (stuck bits: that exists)."""
+    found = live_pes(faults, array, [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))])
+    if not found.all():
+        found |= live_unit(faults, array, network) | live_buffers(faults, array, network)
+    return found
+
+
+def live_pes(faults: NDArray[Any], array: Array, tilings: list[Tiling]) -> NDArray[np.bool_]:
+    """As `live`, of the array's own sites; layer l of the records is laid out as `tilings[l]`."""
     table = bit_table(array)
     row, col, site, copy, bit = (faults[key].astype(np.int64) for key in ("row", "col", "site", "copy", "bit"))
-    good = (row < array.site_rows) & (col < array.cols) & (site < len(SITES)) & (copy <= OVERHANG) & (bit < 64)
+    good = (row < array.site_rows) & (col < array.cols) & (site < len(PE_SITES)) & (copy <= OVERHANG) & (bit < 64)
     good &= faults["layer"] < len(tilings)
     row, col, site, copy, bit = (np.where(good, x, 0) for x in (row, col, site, copy, bit))
     good &= (table[site, copy, row, col] >> bit.astype(np.uint64) & np.uint64(1)).astype(bool)
@@ -218,10 +198,10 @@ def bit_table(array: Array) -> NDArray[np.uint64]:
     return table
 
 
-def population(array: Array, network: Network, layer: int | None = None) -> dict[str, int]:
+def population(array: Array, network: Network, layer: int | None = None, buffers: bool = False) -> dict[str, int]:
     """Live site bits x steps per image and site, exact: what a BER multiplies; of array layer `layer`, or of all.
 
-    A multiply-accumulate step of an unguarded 8x8-bit PE with a 24-bit accumulator holds 8 + 8 + 24 + 24 live bits.
+    Those of buffers are counted if `buffers`, else 0, as they are struck only if they are given a weight. A multiply-accumulate step of an unguarded 8x8-bit PE with a 24-bit accumulator holds 8 + 8 + 24 + 24 live bits.
     """
     table = bit_table(array)
     counts = np.zeros(table.shape, np.int64)
@@ -232,6 +212,10 @@ def population(array: Array, network: Network, layer: int | None = None) -> dict
     for index in range(len(network.gemms)) if layer is None else (layer,):
         for name, bits in count(array, Tiling.of(network.gemm(index), array), counts).items():
             total[name] += bits
+        for name, bits in unit_population(array, network, index).items():
+            total[name] += bits
+        for name, (codes, bits) in buffer_codes(network, index).items() if buffers else ():
+            total[name] += codes * bits + 8 * words(codes, bits) * array.ecc
     return total
 
 
@@ -331,8 +315,7 @@ class FaultList:
             raise InputError(f"the fault list was made for {what} {theirs}, not for {ours}")
         if getattr(self, "_live", False):
             return
-        tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
-        dead = np.flatnonzero(~live(self.faults, array, tilings))
+        dead = np.flatnonzero(~live(self.faults, array, network))
         if len(dead):
             raise InputError(f"fault {dead[0]} strikes no live bit: {describe(self.faults[dead[0]])}")
 
@@ -364,7 +347,12 @@ _HEADER = ("images", "array", "network", "seed", "trial", "convention", "populat
 
 def describe(fault: Any) -> str:
     """One fault in words."""
-    place = f"{SITES[fault['site']] if fault['site'] < len(SITES) else fault['site']} copy {fault['copy']} bit {fault['bit']}"
+    site = SITES[fault["site"]] if fault["site"] < len(SITES) else fault["site"]
+    where = f"PE ({fault['row']}, {fault['col']})"
+    if site in BUFFERS:
+        where = "its code"
+    elif fault["row"] == UNIT_ROW:
+        where = f"lane {fault['col']} of the recompute unit"
     time = f"image {fault['image']} layer {fault['layer']} tile {fault['tile']} step {fault['step']}"
     effect = EFFECTS[fault["effect"]] if fault["effect"] < len(EFFECTS) else fault["effect"]
-    return f"{effect} of {place} of PE ({fault['row']}, {fault['col']}) at {time}"
+    return f"{effect} of {site} copy {fault['copy']} bit {fault['bit']} of {where} at {time}"

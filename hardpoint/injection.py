@@ -54,7 +54,7 @@ class Strikes:
     def words(self, faults: NDArray[Any], first: int, images: int) -> NDArray[np.uint64]:
         """The buffer for images `first` .. `first` + `images` - 1; what strikes nothing there is left out."""
         tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
-        faults = faults[live(faults, self.array, tilings)]
+        faults = faults[live(faults, self.array, self.network)]
         flips, stuck = faults[faults["effect"] == 0], faults[faults["effect"] != 0]
         near = (flips["image"] >= first) & (flips["image"] < first + images)
         parts = [self._timed(_flips(flips[near], first, tilings), tilings)]

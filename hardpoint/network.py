@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -65,7 +66,8 @@ class Network:
     """Integer layers in the order in which they run; calling it is the specification.
 
     `input_shape` is (height, width, channels) or (features,); `layers` name their inputs, the network's own input is
-    called "input"; the last layer is the output. `output_order[i]` says which of the last layer's outputs is output i
+    called "input"; the last layer is the output. `important[l]` are the neurons m N + n of array layer l, rising, that a
+    recompute unit computes again where the array has one. `output_order[i]` says which of the last layer's outputs is output i
     (it undoes a channel permutation). `q_scale` is the quantisation constraint that the network was trained for.
 
     >>> net = Network((2,), Fixed.parse("u4.0"), (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s4.0")),))
@@ -80,6 +82,7 @@ class Network:
     name: str = "network"
     q_scale: int = 0
     output_order: tuple[int, ...] | None = None
+    important: tuple[tuple[int, ...], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.layers:
@@ -97,6 +100,13 @@ class Network:
         outputs = int(np.prod(self.shapes[self.layers[-1].name]))
         if self.output_order is not None and sorted(self.output_order) != list(range(outputs)):
             raise InputError(f"output_order must be a permutation of the {outputs} outputs")
+        if not self.important:
+            object.__setattr__(self, "important", ((),) * len(self.gemms))
+        if len(self.important) != len(self.gemms):
+            raise InputError(
+                f"important neurons are listed for each of the {len(self.gemms)} array layers, not for {len(self.important)}"
+            )
+        object.__setattr__(self, "important", tuple(map(self._neurons, range(len(self.gemms)), self.important)))
         for layer in self.gemms:
             fmt = self.formats[layer.inputs[0]]
             if fmt.bits > 16 or layer.weight_format.bits > 16:
@@ -108,6 +118,23 @@ class Network:
                 raise InputError(
                     f"layer {layer.name} shifts by {short}, less than the network's q_scale of {self.q_scale}"
                 )
+
+    def _neurons(self, index: int, numbers: Iterable[int]) -> tuple[int, ...]:
+        """Important neurons of array layer `index`, checked."""
+        name, gemm = self.gemms[index].name, self.gemm(index)
+        try:
+            values = np.array([operator.index(number) for number in numbers], np.int64)
+        except (TypeError, OverflowError):
+            raise InputError(f"layer {name}: important neurons are whole numbers") from None
+        most = min(gemm.m * gemm.n, 1 << 24)
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < most:
+            bad = values[(values < 0) | (values >= most)][0]
+            raise InputError(f"layer {name}: important neurons are numbered 0 to {most - 1}, not {bad}")
+        if (np.diff(values) <= 0).any():
+            raise InputError(
+                f"layer {name}: important neurons must rise, neuron {values[1:][np.diff(values) <= 0][0]} does not"
+            )
+        return tuple(values.tolist())
 
     @cached_property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -185,6 +212,16 @@ class Network:
                 values[layer.name] = layer(values[layer.input], self.formats[layer.input].magnitude)
         return values
 
+    def with_important(self, important: Iterable[Iterable[int]]) -> Network:
+        """The same network with these important neurons, in any order, per array layer.
+
+        >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+        >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+        >>> net.with_important([[1, 0]]).important
+        ((0, 1),)
+        """
+        return dataclasses.replace(self, important=tuple(tuple(sorted(numbers)) for numbers in important))
+
     def permuted(self, name: str, order: Sequence[int]) -> Network:
         """The same function with output channel j of layer `name` computed as channel `order[j]` was.
 
@@ -234,7 +271,17 @@ class Network:
                 if self.output_order
                 else tuple(int(i) for i in flat)
             )
-        return dataclasses.replace(self, layers=tuple(layers[x.name] for x in self.layers), output_order=restore)
+        place, important = np.argsort(perm), list(self.important)  # channel j is now computed as channel place[j]
+        for i, item in enumerate(self.gemms):
+            if item.name in permuted:
+                pixel, channel = np.divmod(np.array(important[i], np.int64), len(perm))
+                important[i] = tuple(np.sort(pixel * len(perm) + place[channel]).tolist())
+        return dataclasses.replace(
+            self,
+            layers=tuple(layers[x.name] for x in self.layers),
+            output_order=restore,
+            important=tuple(important),
+        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the network to a `.npz` without pickles."""
@@ -263,6 +310,8 @@ class Network:
                 else:
                     row[item.name] = str(value) if isinstance(value, Fixed) else value
             rows.append(row)
+            if isinstance(layer, (Conv, Dense)) and self.important[self.gemms.index(layer)]:
+                arrays[f"{i}.important"] = np.array(self.important[self.gemms.index(layer)], np.int32)
         header = {
             "format": "hardpoint network 1",
             "name": self.name,
@@ -282,6 +331,7 @@ class Network:
         if header.get("format") != "hardpoint network 1":
             raise InputError(f"its format is {header.get('format')!r}, not 'hardpoint network 1'")
         layers: list[Layer] = []
+        important = []
         for i, row in enumerate(header["layers"]):
             kind = KINDS.get(row.get("kind", ""))
             if kind is None:
@@ -297,6 +347,7 @@ class Network:
                     fields[key] = tuple(value)
             if kind in (Conv, Dense):
                 fields.update({key: arrays.pop(f"{i}.{key}") for key in CODES})
+                important.append(arrays.pop(f"{i}.important", np.zeros(0, np.int32)))
             layers.append(kind(**fields))
         if arrays:
             raise InputError(f"it holds an array {min(arrays)!r} that no layer owns")
@@ -309,6 +360,7 @@ class Network:
             name=str(header["name"]),
             q_scale=int(header["q_scale"]),
             output_order=None if order is None else _sizes(order),
+            important=tuple(map(tuple, important)),
         )
 
 

@@ -13,7 +13,8 @@ import numpy as np
 from hardpoint.array import Array
 from hardpoint.draw import Plan, convention_of, gap_scale
 from hardpoint.draw import draw as plain_draw
-from hardpoint.faults import FAULT, FaultList
+from hardpoint.beside import unit_bits
+from hardpoint.faults import BUFFERS, FAULT, SITES, UNIT_ROW, FaultList
 from hardpoint.host.jit import COMPILED, compiled, inlined
 from hardpoint.network import Network
 from hardpoint.streams import (
@@ -22,9 +23,12 @@ from hardpoint.streams import (
 
 __all__ = ["draw"]
 
-LAYER, SITE, COPY, TILES, FIRST, STEPS, BITS, FROM_COLUMN, COLUMNS = range(9)  # columns of the table of populations
-K, M, N, TILES_N, TILES_K, PIXELS, DEPTHWISE, LAYERS = range(8)  # columns of the table of layers
+# columns of the table of populations, and of the table of layers
+LAYER, SITE, COPY, KEY, KIND, TILES, FIRST, STEPS, ROWS, COLS, BITS, FROM_COLUMN, COLUMNS = range(13)
+K, M, N, TILES_N, TILES_K, PIXELS, DEPTHWISE, STEP_BITS, LAYERS = range(9)
+ARRAY, UNIT, BUFFER = range(3)  # what a population belongs to
 ACT, WGT, MUL, VOTE, DRAIN = 0, 1, 2, 4, 6
+PLACE = 26  # bits of a key below the time: site 4, row 8, column 6, copy 2, bit 6
 U = np.uint64
 MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1 = U(0xD2511F53), U(0xCD9E8D57), U(0x9E3779B9), U(0xBB67AE85)
 WORD, HALF = U(0xFFFFFFFF), U(32)
@@ -47,21 +51,27 @@ def draw(
     pools = [(stream, rate) for stream, rate in zip(plan.pools, rates, strict=True) if rate > 0]
     table = np.zeros((len(pools), COLUMNS), np.int64)
     for row, (s, _) in zip(table, pools, strict=True):
-        row[:] = s.layer, s.site, s.copy, s.tiles, s.first, s.steps, s.bits, s.from_column
+        kind = UNIT if s.unit else BUFFER if SITES[s.site] in BUFFERS else ARRAY
+        row[:] = s.layer, s.site, s.copy, s.key, kind, s.tiles, s.first, s.steps, s.rows, s.cols, s.bits, s.from_column
     layers = np.zeros((len(plan.tilings), LAYERS), np.int64)
-    for row, t in zip(layers, plan.tilings, strict=True):
-        row[:] = t.gemm.k, t.gemm.m, t.gemm.n, t.tiles_n, t.tiles_k, t.pixels, t.gemm.depthwise
+    for i, t in enumerate(plan.tilings):
+        steps = max((s.first + s.steps for s, _ in pools if s.layer == i), default=1).bit_length()
+        layers[i] = t.gemm.k, t.gemm.m, t.gemm.n, t.tiles_n, t.tiles_k, t.pixels, t.gemm.depthwise, steps
+    tiles = max((s.tiles for s, _ in pools), default=1).bit_length()
+    if tiles + int(layers[:, STEP_BITS].max()) + PLACE > 63:  # a strike's time and place do not fit a word
+        return plain_draw(array, network, images, ber, seed, trial, weights)
     scales = np.array([gap_scale(rate) for _, rate in pools])
     expected = len(numbers) * sum(rate * s.size for s, rate in pools)
     room = int(expected + 10 * math.sqrt(expected) + 100)
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
     ends = np.empty(len(pools) + 1, np.int64)
     lanes, columns, stationary = array.drain_lanes, array.site_columns, array.dataflow == "ws"
-    arguments = (numbers, U(seed), trial, stationary, keys, spare, ends, faults)
-    found = fill(table, scales, layers, plan.bits, lanes, columns, *arguments)
+    unit: tuple[Any, ...] = (unit_bits(array), array.unit_column, 1 if array.recompute is None else array.recompute.lanes)
+    arguments: tuple[Any, ...] = (numbers, U(seed), trial, stationary, keys, spare, ends, faults)
+    found = fill(table, scales, layers, plan.bits, lanes, columns, *unit, *arguments)
     if found < 0:  # ten standard deviations above the expected number
         return plain_draw(array, network, images, ber, seed, trial, weights)
-    return plan.listed(faults[:found].copy(), numbers, seed, trial, convention_of(ber, weights))
+    return plan.listed(faults[:found].copy(), numbers, seed, trial, convention_of(ber, weights), weights)
 
 
 @inlined
@@ -120,6 +130,7 @@ def held(layer: Any, rows: int, cols: int, site: int, tile: int, step: int, row:
 @compiled
 def fill(
     pools: Any, scales: Any, layers: Any, bits: Any, drain_lanes: Any, columns: Any,
+    unit_masks: Any, unit_column: int, unit_lanes: int,
     images: Any, seed: Any, trial: int, stationary: bool, keys: Any, spare: Any, ends: Any, faults: Any,
 ) -> int:  # fmt: skip
     """Write the live strikes of all images, in the order of `FaultList`; returns how many, or -1 where there is no room."""
@@ -135,13 +146,11 @@ def fill(
             last_row = (layers[layer, M] + rows - 1) // rows * tiles_n - tiles_n  # first tile of the last row of tiles
             depthwise = layers[layer, DEPTHWISE] != 0
             cut = depthwise or layers[layer, N] % cols != 0
-            step_bits = 1
-            while (k + rows + layers[layer, PIXELS]) >> step_bits:
-                step_bits += 1
+            step_bits = layers[layer, STEP_BITS]
             while pool < len(pools) and pools[pool, LAYER] == layer:
                 p = pools[pool]
-                word = U(p[LAYER] << 16 | p[SITE] << 8 | p[COPY])
-                size = p[TILES] * p[STEPS] * rows * cols * p[BITS]
+                word = U(p[KEY])
+                size = p[TILES] * p[STEPS] * p[ROWS] * p[COLS] * p[BITS]
                 position, draws = -1.0, 0
                 first = second = U(0)
                 while True:
@@ -153,32 +162,44 @@ def fill(
                     if position >= size:
                         break
                     rest, bit = divmod(int(position), p[BITS])
-                    rest, col = divmod(rest, cols)
-                    rest, row = divmod(rest, rows)
+                    rest, col = divmod(rest, p[COLS])
+                    rest, row = divmod(rest, p[ROWS])
                     tile, step = divmod(rest, p[STEPS])
                     step += p[FIRST]
-                    if p[FROM_COLUMN]:
-                        bit += columns[row, col]
-                    source, last = row, k - 1
-                    if p[SITE] == DRAIN:
-                        source, last = row - step + k, k + row
-                    elif p[SITE] == VOTE and (p[COPY] == 0 or drain_lanes[row, col] == 3):
-                        last = k
-                    if not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1):
-                        continue
-                    if stationary:
-                        if not held(layers[layer], rows - 1, cols, p[SITE], tile, step, row, col):
+                    if p[KIND] == ARRAY:
+                        if p[FROM_COLUMN]:
+                            bit += columns[row, col]
+                        source, last = row, k - 1
+                        if p[SITE] == DRAIN:
+                            source, last = row - step + k, k + row
+                        elif p[SITE] == VOTE and (p[COPY] == 0 or drain_lanes[row, col] == 3):
+                            last = k
+                        if not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1):
                             continue
-                    elif (
-                        step > last
-                        or (tile >= last_row and source >= rows_left > 0)
-                        or (cut and idle(layers[layer], cols, p[SITE], tile % tiles_n, col))
-                    ):
-                        continue
+                        if stationary:
+                            if not held(layers[layer], rows - 1, cols, p[SITE], tile, step, row, col):
+                                continue
+                        elif (
+                            step > last
+                            or (tile >= last_row and source >= rows_left > 0)
+                            or (cut and idle(layers[layer], cols, p[SITE], tile % tiles_n, col))
+                        ):
+                            continue
+                    elif p[KIND] == UNIT:
+                        row = UNIT_ROW
+                        if p[FROM_COLUMN]:
+                            bit += unit_column
+                        if not (unit_masks[p[SITE], p[COPY]] >> U(bit)) & U(1):
+                            continue
+                        if (p[SITE] <= WGT and step * unit_lanes + col >= k) or (
+                            # without drain guard nobody takes what copies 1 and 2 vote last
+                            p[SITE] == VOTE and p[COPY] > 0 and step * unit_lanes >= k and not unit_masks[DRAIN, 1]
+                        ):
+                            continue
                     if found + count >= len(keys):
                         return -1
                     key = tile << step_bits | step
-                    key = key << 26 | p[SITE] << 22 | row << 14 | col << 8 | p[COPY] << 6 | bit
+                    key = key << PLACE | p[SITE] << 22 | row << 14 | col << 8 | p[COPY] << 6 | bit
                     keys[count] = U(key)
                     count += 1
                 pool += 1
@@ -189,7 +210,7 @@ def fill(
                 key = int(keys[i])
                 fault = faults[found]
                 fault["image"], fault["layer"] = image, layer
-                fault["tile"], fault["step"] = key >> 26 + step_bits, key >> 26 & (1 << step_bits) - 1
+                fault["tile"], fault["step"] = key >> PLACE + step_bits, key >> PLACE & (1 << step_bits) - 1
                 fault["row"], fault["col"], fault["site"] = key >> 14 & 255, key >> 8 & 63, key >> 22 & 15
                 fault["copy"], fault["bit"], fault["effect"] = key >> 6 & 3, key & 63, 0
                 fault["end_image"] = fault["end_layer"] = fault["end_tile"] = fault["end_step"] = 0

@@ -96,10 +96,10 @@ def depthwise_network(rng: np.random.Generator) -> Network:
     )
 
 
-def literal_network(network: Network, array: Array, x: Any, faults: FaultList) -> Any:
-    """Outputs of `network` with every GEMM computed by `literal.run` while `faults` strike."""
+def literal_network(network: Network, array: Array, x: Any, faults: FaultList, bypass: Any = None) -> Any:
+    """Outputs of `network` with every GEMM computed by `literal.layer` while `faults` strike."""
     return network.ordered(
-        np.concatenate([_image(network, array, x[i : i + 1], faults.faults, i) for i in range(len(x))])
+        np.concatenate([_image(network, array, x[i : i + 1], faults.faults, i, bypass) for i in range(len(x))])
     )
 
 
@@ -110,7 +110,7 @@ def random_list(
     tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
     parts = []
     for layer, tiling in enumerate(tilings):
-        part = literal.random_faults(rng, array, tiling.tiles, tiling.gemm.k, count // len(tilings), stuck)
+        part = literal.crowded(rng, array, tiling, count // len(tilings), stuck)
         part["layer"] = layer
         part["image"] = rng.integers(0, images, len(part))
         ends = part["end_image"] != 0xFFFFFFFF
@@ -121,15 +121,15 @@ def random_list(
         part["end_tile"] = np.where(ends, rng.integers(0, tiling.tiles + 1, len(part)), 0xFFFFFFFF)
         parts.append(part)
     faults = np.concatenate(parts)
-    return FaultList.of(faults[live(faults, array, tilings)], array, network, images)
+    return FaultList.of(faults[live(faults, array, network)], array, network, images)
 
 
-def _image(network: Network, array: Array, x: Any, faults: Any, image: int) -> Any:
+def _image(network: Network, array: Array, x: Any, faults: Any, image: int, bypass: Any) -> Any:
     values = {INPUT: network.check_input(x)}
     for layer in network.layers:
         if isinstance(layer, (Conv, Dense)):
             values[layer.name] = _struck(
-                network, array, layer, values[layer.input], _local(faults, image, network.gemms.index(layer))
+                network, array, layer, values[layer.input], _local(faults, image, network.gemms.index(layer)), bypass
             )
         else:
             inputs = [values[name] for name in layer.inputs]
@@ -153,22 +153,11 @@ def _local(faults: Any, image: int, layer: int) -> Any:
     return np.asarray(local, FAULT)
 
 
-def _struck(network: Network, array: Array, layer: Any, x: Any, faults: Any) -> Any:
-    """One array layer of one image, tile by tile."""
-    gemm = layer.gemm(x.shape[1:])
-    tiling = Tiling.of(gemm, array)
-    rows, cols = tiling.tiles_m * array.rows, tiling.tiles_n * array.cols
-    a = np.zeros((rows, gemm.k), np.int64)
-    a[: gemm.m] = layer.patches(x)[0]
-    w = np.zeros((gemm.k, cols), np.int64)
-    w[:, : gemm.n] = layer.matrix()
-    order = [(mt, nt) for mt in range(tiling.tiles_m) for nt in range(tiling.tiles_n)]
-    tiles_a = np.stack([a[mt * array.rows : (mt + 1) * array.rows].T for mt, _ in order])
-    tiles_w = np.stack([w[:, nt * array.cols : (nt + 1) * array.cols] for _, nt in order])
-    sums = literal.run(array, tiles_a, tiles_w, network.formats[layer.input].signed, faults)
-    out = np.zeros((rows, cols), np.int64)
-    for (mt, nt), tile in zip(order, sums, strict=True):
-        out[mt * array.rows : (mt + 1) * array.rows, nt * array.cols : (nt + 1) * array.cols] = tile
+def _struck(network: Network, array: Array, layer: Any, x: Any, faults: Any, bypass: Any) -> Any:
+    """One array layer of one image."""
+    tiling = Tiling.of(layer.gemm(x.shape[1:]), array)
+    signed = network.formats[layer.input].signed
+    sums = literal.layer(array, tiling, layer.patches(x)[0], layer.matrix(), signed, faults, bypass)
     half = 1 << (array.acc_bits - 1)
-    acc = (out[: gemm.m, : gemm.n] + layer.bias + half) % (2 * half) - half
+    acc = (sums + layer.bias + half) % (2 * half) - half
     return requantise(acc, layer.shift, layer.out, layer.relu).reshape(1, *layer.shape(x.shape[1:]))

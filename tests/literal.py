@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hardpoint.array import Array
-from hardpoint.faults import EFFECTS, FAULT, OVERHANG, PE_SITES, PERMANENT, SITES, live
+from hardpoint.faults import EFFECTS, FAULT, OVERHANG, PE_SITES, PERMANENT, SITES, live_pes
 from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
 from hardpoint.pe import Pe, ReducedPe, majority
@@ -146,7 +146,7 @@ def crowded(rng: np.random.Generator, array: Array, tiling: Tiling, count: int, 
             some[key] = PERMANENT[place]
         for key, place, value in (("end_tile", 2, later[0]), ("end_step", 3, later[1])):
             some[key] = np.where(forever, PERMANENT[place], value)
-        found = np.concatenate([found, some[live(some, array, [tiling])]])
+        found = np.concatenate([found, some[live_pes(some, array, [tiling])]])
     return found[:count]
 
 

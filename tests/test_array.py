@@ -35,6 +35,10 @@ from hardpoint.pe import products
             lambda: Array.columns_hardened(4, 4, Guard(14), 5),
             "hardened columns must be 0 to 4, the array's width, not 5",
         ),
+        (
+            lambda: Array(2, 2, recompute=Recompute(2, Guard(24))),
+            "guard column 24 guards nothing of a 24-bit accumulator; write none",
+        ),
         (lambda: Recompute(0), "a recompute unit has 1 to 64 lanes, not 0"),
     ],
 )

@@ -5,14 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.draw import Plan, draw, draw_count, draw_single
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, SITES, FaultList, decode, live, population, streams
 from hardpoint.fixed import Fixed
 from hardpoint.host import drawing
 from hardpoint.layers import Conv, Dense
-from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.streams import log, philox
 
@@ -25,7 +24,12 @@ ARRAYS = (
     Array(3, 4, dataflow="ws", depth=16),
     Array(4, 3, (Guard(9, operand=True), Guard(), Guard(11, kind="rpr")), (0, 1, 2), dataflow="ws", depth=16),
     Array(5, 2, (Guard(0, True, True), Guard(22)), (1, 0), dataflow="ws"),
+    Array(3, 2, recompute=Recompute(3, Guard(14, drain=True)), ecc=True),
+    Array(3, 2, (Guard(8),), recompute=Recompute(7, Guard(0, operand=True)), dataflow="ws"),
+    Array(2, 2, acc_bits=32, recompute=Recompute(64, Guard(31))),
+    Array(2, 2, recompute=Recompute(1)),
 )
+BUFFERED = {"wbuf": 1.0, "abuf": 1.0, "obuf": 1.0}
 
 
 def network() -> Network:
@@ -34,7 +38,7 @@ def network() -> Network:
     conv = Conv("c", "input", rng.integers(-9, 9, (2, 2, 2, 5)), np.zeros(5, int), 4, u8, s8, relu=True)
     deep = Conv("w", "c", rng.integers(-9, 9, (2, 1, 5, 1)), np.zeros(5, int), 4, s8, s8, pad=(1, 0, 0, 0), depthwise=True)
     layers = (conv, deep, Dense("d", "w", rng.integers(-9, 9, (60, 3)), np.zeros(3, int), 4, s8, s8))
-    return Network((5, 4, 2), u8, layers)
+    return Network((5, 4, 2), u8, layers).with_important([[0, 59, 7], [], [1]])
 
 
 NETWORK = network()
@@ -44,28 +48,29 @@ def everything(array: Array) -> np.ndarray:
     """Every live site bit and step of one image, by going through all indices."""
     parts = []
     for layer in range(3):
-        tiling = Tiling.of(NETWORK.gemm(layer), array)
-        for stream in streams(array, tiling, layer):
+        for stream in streams(array, NETWORK, layer):
             parts.append(decode(stream, np.arange(stream.size, dtype=np.uint64), array))
     records = np.concatenate(parts)
-    return records[live(records, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(3)])]
+    return records[live(records, array, NETWORK)]
 
 
 @pytest.mark.parametrize("array", ARRAYS)
 def test_the_population_is_what_enumeration_counts(array: Array) -> None:
     records = everything(array)
     counts = np.bincount(records["site"], minlength=len(SITES))
-    assert population(array, NETWORK) == dict(zip(SITES, counts.tolist(), strict=True))
+    assert population(array, NETWORK, buffers=True) == dict(zip(SITES, counts.tolist(), strict=True))
     for layer in range(3):
-        assert sum(population(array, NETWORK, layer).values()) == (records["layer"] == layer).sum()
+        assert sum(population(array, NETWORK, layer, buffers=True).values()) == (records["layer"] == layer).sum()
     assert len(np.unique(records)) == len(records)
 
 
 @pytest.mark.parametrize("array", ARRAYS)
 def test_a_ber_of_one_strikes_everything(array: Array) -> None:
     for engine in (draw, drawing.draw):
-        faults = engine(array, NETWORK, 1, 1.0, 5)
-        assert len(faults) == sum(population(array, NETWORK).values())
+        plain = engine(array, NETWORK, 1, 1.0, 5)
+        assert len(plain) == sum(population(array, NETWORK).values()) == sum(plain.population.values())
+        faults = engine(array, NETWORK, 1, 1.0, 5, weights=BUFFERED)
+        assert len(faults) == sum(population(array, NETWORK, buffers=True).values()) == sum(faults.population.values())
         assert (faults.faults == FaultList.of(everything(array), array, NETWORK, 1).faults).all()
 
 
@@ -74,7 +79,7 @@ def test_a_ber_of_one_strikes_everything(array: Array) -> None:
     st.sampled_from(ARRAYS), st.sampled_from([0, 1e-300, 1e-19, 1e-9, 1e-4, 0.02]), st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 32) - 1), st.booleans()
 )
 def test_compiled_draws_are_the_same(array: Array, ber: float, seed: int, trial: int, weighted: bool) -> None:
-    weights = {"acc": 3.5, "wgt": 0.0} if weighted else None
+    weights = {"acc": 3.5, "wgt": 0.0, "obuf": 1.0, "wbuf": 0.5} if weighted else None
     a = draw(array, NETWORK, [0, 3, 70000], ber, seed, trial, weights)
     b = drawing.draw(array, NETWORK, [0, 3, 70000], ber, seed, trial, weights)
     assert a.digest == b.digest
@@ -131,8 +136,9 @@ def test_single_faults_are_uniform_and_keyed_by_trial() -> None:
     array = ARRAYS[3]
     faults = draw_single(array, NETWORK, 6, 20000, 4)
     assert (draw_single(array, NETWORK, 6, [77, 5], 4) == faults[[77, 5]]).all()
-    assert live(faults, array, [Tiling.of(NETWORK.gemm(i), array) for i in range(3)]).all()
+    assert live(faults, array, NETWORK).all()
     records = everything(array)
+    records = records[records["site"] < SITES.index("wbuf")]
     for key in ("layer", "site", "row", "bit"):
         expected = np.bincount(records[key]) / len(records)
         found = np.bincount(faults[key], minlength=len(expected)) / len(faults)
@@ -165,8 +171,9 @@ def test_bad_input_is_named() -> None:
 
 def test_the_plan_knows_strata() -> None:
     plan = Plan.of(ARRAYS[1], NETWORK)
-    parts = [plan.live_bits(None, layer, site) for layer in range(3) for site in SITES]
-    assert sum(parts) == plan.live_bits() == sum(plan.population.values())
+    parts = [plan.live_bits(BUFFERED, layer, site) for layer in range(3) for site in SITES]
+    assert sum(parts) == plan.live_bits(BUFFERED) == sum(plan.population.values())
+    assert plan.live_bits() == sum(population(ARRAYS[1], NETWORK).values())
 
 
 def test_random_numbers_are_those_of_the_authors() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hardpoint.array import Array, Guard, most_carry
-from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES, decode, live, streams
+from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES, decode, live_pes, pe_streams
 from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
 
@@ -79,7 +79,7 @@ def test_live_is_what_can_change_a_sum() -> None:
         tiling = Tiling.of(gemm, array)
         changed, records = 0, everything(array, tiling)
         records = rng.permutation(records)[:300]
-        alive = live(records, array, [tiling])
+        alive = live_pes(records, array, [tiling])
         assert 0 < alive.sum() < 300
         for fault, good in zip(records, alive, strict=True):
             for _ in range(3):
@@ -96,7 +96,7 @@ def test_live_is_what_can_change_a_sum() -> None:
 
 def everything(array: Array, tiling: Tiling) -> np.ndarray:
     """Every enumerated bit and step, dead ones included."""
-    every = [decode(stream, np.arange(stream.size, dtype=np.uint64), array) for stream in streams(array, tiling, 0)]
+    every = [decode(stream, np.arange(stream.size, dtype=np.uint64), array) for stream in pe_streams(array, tiling, 0)]
     return np.concatenate(every)
 
 

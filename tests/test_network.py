@@ -175,3 +175,33 @@ def test_accumulator_bits_hold_the_worst_input(network) -> None:
     bits = network.accumulator_bits(conv)
     worst = int((np.abs(conv.matrix()).sum(axis=0) * 255 + np.abs(conv.bias)).max())
     assert 2 ** (bits - 2) <= worst < 2 ** (bits - 1)
+
+
+def test_important_neurons_are_stored_named_and_follow_their_channels(network, images, tmp_path) -> None:
+    listed = network.with_important([[79, 0, 3], [2]])
+    assert listed.important == ((0, 3, 79), (2,))
+    assert network.important == ((), ())
+    assert network.digest != listed.digest != network.with_important([[0, 3], [2]]).digest
+    assert network.with_important([[], []]).digest == network.digest
+    listed.save(tmp_path / "n.npz")
+    again = Network.load(tmp_path / "n.npz")
+    assert (again.important, again.digest) == (listed.important, listed.digest)
+    order = [4, 0, 3, 1, 2]
+    moved = listed.permuted("conv", order)
+    assert moved.important == (tuple(sorted(m * 5 + order.index(n) for m, n in ((0, 0), (0, 3), (15, 4)))), (2,))
+    assert (moved(images) == network(images)).all()
+
+
+@pytest.mark.parametrize(
+    ("important", "message"),
+    [
+        ([[0]], "important neurons are listed for each of the 2 array layers, not for 1"),
+        ([[80], []], "layer conv: important neurons are numbered 0 to 79, not 80"),
+        ([[], [-1]], "layer fc: important neurons are numbered 0 to 3, not -1"),
+        ([[2, 2], []], "layer conv: important neurons must rise, neuron 2 does not"),
+        ([[0.5], []], "layer conv: important neurons are whole numbers"),
+    ],
+)
+def test_bad_important_neurons_are_refused(network, important, message) -> None:
+    with pytest.raises(InputError, match=message):
+        network.with_important(important)
