@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from enum import IntEnum
+from collections.abc import Mapping
+from typing import Any
 
 from hardpoint.program import Field, Header, Kind, Mode, Status
 from hardpoint.registers import REGISTERS, offsets
 
 __all__ = ["markdown"]
 
-MEANING = {
+STATUS = {
     Status.BAD_PROGRAM: "the program's magic, design or number of layers is not this accelerator's",
     Status.PROGRAM_CRC: "the program's CRC is wrong",
     Status.WEIGHTS_CRC: "the weights' CRC is wrong (checked where mode says so)",
     Status.WATCHDOG: "a layer ran into its limit of iterations; the image's later layers were left out",
+    Status.BAD_STRIKES: "an image's strikes do not fill their block",
+}
+MODE = {
     Mode.CHECK: "compare the weights with their CRC before the first image",
     Mode.STRIKES: "play the strikes",
 }
@@ -21,7 +25,7 @@ MEANING = {
 
 def markdown() -> str:
     """Registers, and the words that program, weights, strikes and records consist of."""
-    return "\n".join([*_registers(), *_bits("Status", Status), *_bits("Mode", Mode), *_program(), *_words()]) + "\n"
+    return "\n".join([*_registers(), *_bits("Status", STATUS), *_bits("Mode", MODE), *_program(), *_words()]) + "\n"
 
 
 def _registers() -> list[str]:
@@ -45,8 +49,8 @@ def _registers() -> list[str]:
     return rows
 
 
-def _bits(title: str, flags: type[IntEnum]) -> list[str]:
-    rows = [f"| {flag.value} | `{flag.name}` | {MEANING[flag]} |" for flag in flags if flag in MEANING]
+def _bits(title: str, flags: Mapping[Any, str]) -> list[str]:
+    rows = [f"| {flag.value} | `{flag.name}` | {meaning} |" for flag, meaning in flags.items()]
     return ["", f"## {title}", "", "| value | name | meaning |", "| --- | --- | --- |", *rows]
 
 
@@ -59,7 +63,8 @@ def _program() -> list[str]:
         "## Program",
         "",
         "Half-words of 32 bits, two to a 64-bit word, the even one in the low bits. First the header: " + header + ".",
-        "The CRC is CRC-32 (IEEE 802.3) over all other half-words of the program. Then a block per layer: "
+        "The CRC is CRC-32 (IEEE 802.3) over all other half-words of the program. Then the bypass map, bit r C + c for PE (r, c), in",
+        "whole 64-bit words. Then a block per layer: "
         + fields
         + ".",
         f"Kinds of layers: {kinds}. Places of tensors count 64-bit words from the start of the scratch memory; 0xffffffff is the",
@@ -72,15 +77,17 @@ def _words() -> list[str]:
         "",
         "## Weights",
         "",
-        "Per array layer a word per output channel (bias in bits 0-31, shift in 32-39); then by tile of channels and step the",
-        "weights of the tile's channels, 8 bits each, padded with zeros to whole words. CRC-32 over all of them is in the header.",
+        "Per array layer a word per output channel (bias in bits 0-31, shift in 32-39); then rows of weights, 8 bits each, one per",
+        "array column, padded with zeros to whole words. Output-stationary: a row per tile of channels and step. Weight-stationary: a",
+        "row per tile (kt, nt), kt fastest, and row of the array, the last one first. CRC-32 over all words is in the header.",
         "",
         "## Strikes",
         "",
         "Per image the length of its block in words, this one included; then per array layer a count and that many strikes of two",
-        "words in order of time: time in bits 0-47, kind in 48-49 (0 flip, 1 keep, 2 force), site in 50-52, copy in 53-54;",
-        "then the mask in columns in bits 0-39, row in 40-47, column in 48-55. Times are tile x max(K, R) + step for the core",
-        "in C++, cycles since the layer's first beat for the core in Verilog (`hardpoint.schedule`).",
+        "words in order of time: time in bits 0-47, kind in 48-49 (0 flip, 1 keep, 2 force), site in 50-52 and its fourth bit in 55,",
+        "copy in 53-54; then the mask in columns in bits 0-39, row in 40-47, column in 48-55. Times are tile x period + step for the core",
+        "in C++ (the period is max(K, R), weight-stationary R + P), cycles since the layer's first beat for the core in Verilog",
+        "(`hardpoint.schedule`).",
         "",
         "## Records",
         "",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +26,17 @@ __all__ = [
     "Mode",
     "Program",
     "Status",
+    "bypass_words",
     "decode",
     "encode",
     "record_words",
+    "row_bytes",
+    "weight_place",
+    "weight_rows",
 ]
 
-MAGIC = 0x48504E31
-"""First half-word of a program, `HPN1`: format and its version."""
+MAGIC = 0x48504E32
+"""First half-word of a program, `HPN2`: format and its version."""
 
 EXTERNAL = 0xFFFFFFFF
 """Offset of a tensor that lies in the batch's input or output, not in the scratch memory."""
@@ -92,7 +97,7 @@ class Field(IntEnum):
     STRIDE_X = 10
     PAD_TOP = 11
     PAD_LEFT = 12
-    STEPS = 13  # K
+    STEPS = 13  # of a tile: K, or rows and pixels of a weight-stationary array
     TILES_M = 14
     TILES_N = 15
     SOURCE = 16  # 64-bit words into the scratch memory, or EXTERNAL
@@ -113,6 +118,8 @@ class Field(IntEnum):
     WEIGHTS = 31  # 64-bit words into the weights
     LIMIT = 32  # iterations of the core after which a layer counts as hung
     DEPTHWISE = 33  # 1: tile n of a tile of pixels is channel n, alone in array column n mod COLS
+    PASSES = 34  # tiles that add up to a sum
+    LISTED = 35  # neurons for the recompute unit
 
 
 HEADER_WORDS = len(Header) // 2
@@ -123,7 +130,8 @@ LAYER_WORDS = len(Field) // 2
 class Limits:
     """Sizes of a build's memories: what a network may need at most.
 
-    `map_bytes`: the inputs of one layer; `steps`: K; `channels`: output channels of a layer times bytes per code;
+    `map_bytes`: the inputs of one layer, and where the output is put together on chip its outputs; `steps`: K of an
+    output-stationary array, which keeps the operands of its pixels; `channels`: output channels of a layer times bytes per code;
     `layers`: descriptors; `cache_steps`: steps x channel tiles whose weights stay on chip between pixel tiles
     (beyond, they are read again).
     """
@@ -141,6 +149,15 @@ LIMITS = Limits()
 def record_words(array: Array) -> int:
     """64-bit words of an image's record: tag and status, cycles, then disagreeing votes per column, two to a word."""
     return 2 + -(-array.cols // 2)
+
+
+def bypass_words(array: Array) -> int:
+    """64-bit words of the bypass map behind a program's header, a bit per PE.
+
+    >>> bypass_words(Array(8, 8)), bypass_words(Array(9, 8))
+    (1, 2)
+    """
+    return -(-array.rows * array.cols // 64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,8 +178,11 @@ class Program:
     outputs: int
 
     @classmethod
-    def of(cls, network: Network, array: Array, limits: Limits = LIMITS) -> Program:
-        """Compile `network` for `array`; an InputError names the layer that does not fit."""
+    def of(cls, network: Network, array: Array, limits: Limits = LIMITS, bypass: Any = None) -> Program:
+        """Compile `network` for `array`; an InputError names the layer that does not fit.
+
+        PEs at which `bypass` (rows, cols) is true are bypassed.
+        """
         array.check(network)
         if len(network.layers) > limits.layers:
             raise InputError(f"the accelerator takes at most {limits.layers} layers, not {len(network.layers)}")
@@ -172,15 +192,15 @@ class Program:
         for layer in network.layers:
             block = _block(network, layer, places)
             if isinstance(layer, (Conv, Dense)):
-                depthwise = isinstance(layer, Conv) and layer.depthwise
-                tiling = Tiling(layer.gemm(network.shapes[layer.input]), array.rows, 1 if depthwise else array.cols)
-                block[Field.STEPS], block[Field.DEPTHWISE] = tiling.gemm.k, depthwise
+                tiling = Tiling.of(layer.gemm(network.shapes[layer.input]), array)
+                block[Field.STEPS] = tiling.period if tiling.stationary else tiling.gemm.k
                 block[Field.TILES_M], block[Field.TILES_N] = tiling.tiles_m, tiling.tiles_n
-                block[Field.LIMIT] = _limit(tiling, array)
+                block[Field.PASSES], block[Field.DEPTHWISE] = tiling.tiles_k, tiling.gemm.depthwise
+                block[Field.LIMIT] = _limit(tiling)
                 block[Field.WEIGHTS] = at
-                parts.append(_weights(layer, tiling, array))
+                parts.append(_weights(layer, tiling))
                 at += len(parts[-1])
-            _check(layer.name, block, limits)
+            _check(layer.name, block, array, limits)
             blocks.append(block)
         weights = np.concatenate(parts)
         header = np.zeros(len(Header), np.int64)
@@ -190,7 +210,7 @@ class Program:
         source_words = words_of(network.shapes[INPUT], network.input_format)
         result_words = words_of(network.shapes[last], network.formats[last])
         header[Header.SOURCE_WORDS], header[Header.RESULT_WORDS] = source_words, result_words
-        halves = (np.concatenate([header, *blocks]) & 0xFFFFFFFF).astype("<u4")
+        halves = (np.concatenate([header, _map(array, bypass), *blocks]) & 0xFFFFFFFF).astype("<u4")
         halves[Header.CRC] = zlib.crc32(np.delete(halves, Header.CRC).tobytes())
         outputs = int(np.prod(network.shapes[last]))
         return cls(
@@ -311,33 +331,73 @@ def _kind(layer: Layer) -> Kind:
     return Kind.AVGPOOL if isinstance(layer, AvgPool) else Kind.SUM
 
 
-def _limit(tiling: Tiling, array: Array) -> int:
+def _map(array: Array, bypass: Any) -> NDArray[np.int64]:
+    """A bypass map as half-words: bit r * cols + c stands for PE (r, c), the rest of the last 64-bit word is zero."""
+    table = np.zeros((array.rows, array.cols), bool) if bypass is None else np.asarray(bypass)
+    if table.shape != (array.rows, array.cols) or table.dtype != bool:
+        raise InputError(
+            f"a bypass map of this array is {array.rows} x {array.cols} truth values, not {table.shape} of {table.dtype}"
+        )
+    bits = np.zeros(64 * bypass_words(array), bool)
+    bits[: table.size] = table.ravel()
+    return np.packbits(bits, bitorder="little").view("<u4").astype(np.int64)
+
+
+def _limit(tiling: Tiling) -> int:
     """Iterations, loading of strikes apart, within which the core must have finished a layer: four times what it takes."""
-    return min(4 * (tiling.tiles * tiling.period + tiling.gemm.k + array.rows + array.cols), 0xFFFFFFFF)
+    return min(4 * (tiling.tiles * tiling.period + tiling.gemm.k + tiling.rows + tiling.cols), 0xFFFFFFFF)
 
 
-def _weights(layer: Conv | Dense, tiling: Tiling, array: Array) -> NDArray[np.uint64]:
-    """A layer's part of the weights: a word per output channel (bias in bits 0-31, shift in 32-39), then by tile of channels
-    and step the weights of the tile's channels, 8 bits each, padded to whole words with zeros."""
+def _weights(layer: Conv | Dense, tiling: Tiling) -> NDArray[np.uint64]:
+    """A layer's part of the weights: a word per output channel (bias in bits 0-31, shift in 32-39), then the weights, 8 bits
+    each, in rows of an array's width, padded to whole words with zeros. Output-stationary: a row per tile of channels and
+    step. Weight-stationary: a row per tile and row of the array, the last one first, as they are loaded."""
     channels = (layer.bias & 0xFFFFFFFF).astype(np.uint64) | layer.shift.astype(np.uint64) << np.uint64(32)
     if (wrap(layer.bias, 32) != layer.bias).any():
         raise InputError(f"layer {layer.name}: the accelerator takes biases of at most 32 bits")
-    table = np.zeros((tiling.tiles_n, tiling.gemm.k, -(-array.cols // 8) * 8), np.int8)
-    for tile in range(tiling.tiles_n):
-        part = layer.matrix()[:, tile * tiling.cols : (tile + 1) * tiling.cols]
-        first = tile % array.cols if isinstance(layer, Conv) and layer.depthwise else 0
-        table[tile, :, first : first + part.shape[1]] = part
-    return np.concatenate([channels, table.reshape(-1).view("<u8")])
+    k, n = np.meshgrid(np.arange(tiling.gemm.k), np.arange(tiling.gemm.n), indexing="ij")
+    table = np.zeros(weight_rows(tiling) * row_bytes(tiling), np.int8)
+    table[weight_place(tiling, k, n)] = layer.matrix()
+    return np.concatenate([channels, table.view("<u8")])
 
 
-def _check(name: str, block: NDArray[np.int64], limits: Limits) -> None:
+def row_bytes(tiling: Tiling) -> int:
+    """Bytes of one step's weights in memory: one per array column, padded to whole words."""
+    return -(-tiling.cols // 8) * 8
+
+
+def weight_rows(tiling: Tiling) -> int:
+    """Rows of weights of a layer in memory."""
+    return tiling.tiles_n * (tiling.tiles_k * tiling.rows if tiling.stationary else tiling.gemm.k)
+
+
+def weight_place(tiling: Tiling, k: Any, n: Any) -> Any:
+    """Byte of weight w[k, n] in a layer's weights, counted from the first row; numbers or arrays of them.
+
+    >>> from hardpoint.layers import Gemm
+    >>> weight_place(Tiling(Gemm(20, 9, 10), 4, 8), 0, 9), weight_place(Tiling(Gemm(20, 9, 10), 4, 8, "ws"), 0, 9)
+    (73, 121)
+    """
+    nt, col = (n, n % tiling.cols) if tiling.gemm.depthwise else divmod(n, tiling.cols)
+    row = nt * tiling.gemm.k + k
+    if tiling.stationary:
+        kt, r = divmod(k, tiling.rows)
+        row = (nt * tiling.tiles_k + kt) * tiling.rows + tiling.rows - 1 - r
+    return row * row_bytes(tiling) + col
+
+
+def _check(name: str, block: NDArray[np.int64], array: Array, limits: Limits) -> None:
     """Raise an InputError if a layer is beyond the memories of the build."""
     size = 8 * int(block[Field.SOURCE_WORDS] + block[Field.SECOND_WORDS])
-    width = int(block[Field.OUT_CHANNELS] * block[Field.TARGET_BYTES]) if block[Field.KIND] == Kind.GEMM else 0
+    gemm, whole = block[Field.KIND] == Kind.GEMM, array.dataflow == "ws"
+    width = int(block[Field.OUT_CHANNELS] * block[Field.TARGET_BYTES]) if gemm else 0
+    out = width * int(block[Field.OUT_HEIGHT] * block[Field.OUT_WIDTH]) if whole else 0
+    terms = 0 if whole else int(block[Field.STEPS])
     for what, value, bound in (
         ("its inputs take {} bytes, the accelerator's memory for them holds {}", size, limits.map_bytes),
-        ("its sums have {} terms, the accelerator takes at most {}", int(block[Field.STEPS]), limits.steps),
+        ("its sums have {} terms, the accelerator takes at most {}", terms, limits.steps),
         ("a pixel of its output takes {} bytes, the accelerator's memory for it holds {}", width, limits.channels),
+        ("its outputs take {} bytes, the accelerator's memory for them holds {}", out, limits.map_bytes),
     ):
         if value > bound:
             raise InputError(f"layer {name}: " + what.format(value, bound))

@@ -71,13 +71,15 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS,
     return library
 
 
-def infer(library: str | os.PathLike[str], network: Network, array: Array, x: Any, limits: Limits = LIMITS) -> Codes:
+def infer(
+    library: str | os.PathLike[str], network: Network, array: Array, x: Any, limits: Limits = LIMITS, *, bypass: Any = None
+) -> Codes:
     """Output codes (images, outputs) of `network` for codes `x` on a compiled accelerator, as a function call.
 
-    Faults, counters and devices are the business of `hardpoint.host.driver`.
+    PEs at which `bypass` (rows, cols) is true are bypassed. Faults, counters and devices are the business of `hardpoint.host.driver`.
     """
     x = network.check_input(x)
-    program = Program.of(network, array, limits)
+    program = Program.of(network, array, limits, bypass)
     source = encode(x, program.source_format, program.source_words)
     result = np.zeros((len(x), program.result_words), np.uint64)
     scratch = np.zeros(program.scratch_words, np.uint64)

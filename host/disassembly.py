@@ -14,10 +14,20 @@ from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, SITES, FaultList, live
 from hardpoint.fixed import Fixed
 from hardpoint.injection import FLIP, KEEP, acting
-from hardpoint.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool, Rescale
+from hardpoint.layers import Add, AvgPool, Conv, Dense, Gemm, Layer, MaxPool, Rescale
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
-from hardpoint.program import EXTERNAL, Field, Header, Kind, code_bytes
+from hardpoint.program import (
+    EXTERNAL,
+    HEADER_WORDS,
+    Field,
+    Kind,
+    bypass_words,
+    code_bytes,
+    row_bytes,
+    weight_place,
+    weight_rows,
+)
 
 __all__ = ["faults_of", "layer_table", "network_of"]
 
@@ -25,9 +35,9 @@ U64 = NDArray[np.uint64]
 Table = NDArray[np.int64]
 
 
-def layer_table(words: U64) -> Table:
+def layer_table(words: U64, array: Array) -> Table:
     """The layers' fields of a program, (layers, fields), as signed 32-bit numbers."""
-    return words.view("<i4")[len(Header) :].reshape(-1, len(Field)).astype(np.int64)
+    return words[HEADER_WORDS + bypass_words(array) :].view("<i4").reshape(-1, len(Field)).astype(np.int64)
 
 
 def network_of(words: U64, weights: U64, array: Array) -> Network:
@@ -36,7 +46,7 @@ def network_of(words: U64, weights: U64, array: Array) -> Network:
     Scales are not in a program, so every format has 0 fraction bits; what the accelerator computes does not depend on
     them. An InputError where the words describe nothing that the accelerator can do.
     """
-    table = layer_table(words)
+    table = layer_table(words, array)
     signs = _signs(table)
     layers: list[Layer] = []
     producers = {int(np.uint32(EXTERNAL)): INPUT}
@@ -128,19 +138,15 @@ def _gemm(
     row: Table, name: str, source: str, shape: tuple[int, ...], out: Fixed, relu: bool, weights: U64, array: Array
 ) -> Layer:
     """A convolution or dense layer with its channels' parameters and weights."""
-    n, k, tiles = int(row[Field.OUT_CHANNELS]), int(row[Field.STEPS]), int(row[Field.TILES_N])
-    lanes = -(-array.cols // 8) * 8
-    at = int(row[Field.WEIGHTS])
+    n, depthwise = int(row[Field.OUT_CHANNELS]), bool(row[Field.DEPTHWISE])
+    k = int(np.prod([int(row[key]) for key in (Field.KERNEL_HEIGHT, Field.KERNEL_WIDTH, Field.CHANNELS)[: 3 - depthwise]]))
+    tiling = Tiling.of(Gemm(int(row[Field.OUT_HEIGHT] * row[Field.OUT_WIDTH]), k, n, depthwise), array)
+    at, size = int(row[Field.WEIGHTS]), weight_rows(tiling) * row_bytes(tiling)
     channels = weights[at : at + n]
-    table = weights[at + n : at + n + tiles * k * lanes // 8].view(np.int8)
-    if len(channels) != n or table.size != tiles * k * lanes:
-        raise InputError(f"{name}: its {n} channels and {tiles * k * lanes} weights are not all in memory")
-    table = table.reshape(tiles, k, lanes)
-    depthwise = bool(row[Field.DEPTHWISE])
-    if depthwise:  # tile n is channel n, in array column n mod COLS
-        matrix = table[np.arange(n), :, np.arange(n) % array.cols].T.astype(np.int64)
-    else:
-        matrix = table[:, :, : array.cols].transpose(1, 0, 2).reshape(k, -1)[:, :n].astype(np.int64)
+    table = weights[at + n : at + n + size // 8].view(np.int8)
+    if len(channels) != n or table.size != size:
+        raise InputError(f"{name}: its {n} channels and {size} weights are not all in memory")
+    matrix = table[weight_place(tiling, np.arange(k)[:, None], np.arange(n))].astype(np.int64)
     bias = (channels & np.uint64(0xFFFFFFFF)).astype("<u4").view("<i4").astype(np.int64)
     shift = (channels >> np.uint64(32) & np.uint64(0x3F)).astype(np.int64)
     fmt = Fixed(array.wgt_bits, 0, True)
@@ -184,7 +190,7 @@ def faults_of(strikes: U64, network: Network, array: Array, images: int) -> Faul
     tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
     records = list(_records(strikes, tilings, images))
     faults = np.array([tuple(record) for record in records], FAULT) if records else np.zeros(0, FAULT)
-    return FaultList.of(faults[live(faults, array, tilings)], array, network, images)
+    return FaultList.of(faults[live(faults, array, network)], array, network, images)
 
 
 def _records(strikes: U64, tilings: list[Tiling], images: int) -> Iterator[list[Any]]:

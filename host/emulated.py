@@ -27,6 +27,7 @@ from hardpoint.program import (
     Limits,
     Mode,
     Status,
+    bypass_words,
     decode,
     encode,
     record_words,
@@ -59,6 +60,9 @@ class EmulatedDevice:
         self._program: tuple[bytes, bytes] | None = None  # what `_emulator` was decoded from
         self._emulator: Emulator | None = None
         self.reset()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return EmulatedDevice, (self.array, self.limits, len(self.memory.bytes))
 
     def read(self, offset: int) -> int:
         """The register at byte `offset`; reading the control register clears done."""
@@ -118,7 +122,7 @@ class EmulatedDevice:
         except InputError:
             self._set("status", Status.BAD_PROGRAM)
             return True
-        return self._play(emulator, halves, layer_table(words), place)
+        return self._play(emulator, halves, layer_table(words, self.array), place)
 
     def _load(self, address: int) -> tuple[int, NDArray[np.uint64]]:
         """Status bits, and the program if there are none."""
@@ -130,7 +134,8 @@ class EmulatedDevice:
         layers = int(halves[Header.LAYERS])
         if halves[Header.MAGIC] != MAGIC or halves[Header.DESIGN] != int(self.array.digest[:8], 16):
             return Status.BAD_PROGRAM, nothing
-        words = self._words(address, HEADER_WORDS + layers * LAYER_WORDS) if 0 < layers <= self.limits.layers else None
+        size = HEADER_WORDS + bypass_words(self.array) + layers * LAYER_WORDS
+        words = self._words(address, size) if 0 < layers <= self.limits.layers else None
         if words is None:
             return Status.BAD_PROGRAM, nothing
         crc = zlib.crc32(np.delete(words.view("<u4"), Header.CRC).tobytes())

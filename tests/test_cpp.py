@@ -5,16 +5,21 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import literal
 import numpy as np
 import pytest
+from accelerators import codes, depthwise_network, literal_network, mixed_network, plain_network, random_list
 
 from hardpoint.array import Array, Guard
-from hardpoint.faults import FAULT, OVERHANG, PERMANENT, SITES
+from hardpoint.errors import InputError
+from hardpoint.faults import FAULT, OVERHANG, PERMANENT, SITES, FaultList
 from hardpoint.hls import compile as csim
 from hardpoint.hls.emit import cpp_sources
-from hardpoint.host.compiled import CompiledCore
+from hardpoint.host.compiled import CompiledCore, CompiledDevice
+from hardpoint.host.driver import Driver
+from hardpoint.program import Program
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "devices"
 ARRAYS = {
@@ -94,6 +99,31 @@ def test_a_vote_that_disagrees_is_counted() -> None:
     assert core.gemm(a, w, False, fault)[2] == 3  # stuck from step 2 on: seen in steps 3 and 4 and at the hand-over
 
 
+STATIONARY = {
+    "mixed": Array(3, 4, (Guard(), Guard(12, True), Guard(10, kind="rpr")), (0, 1, 2, 1), dataflow="ws", depth=16),
+    "full TMR": Array(
+        2, 3, (Guard(0, True), Guard(12, kind="rpr"), Guard(14)), (0, 1, 2), 5, 4, 18, dataflow="ws", depth=16
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STATIONARY)
+def test_weight_stationary_equals_the_literal_model_with_any_faults(name: str) -> None:
+    array, rng = STATIONARY[name], np.random.default_rng(8)
+    core = CompiledCore(csim.build(array, BUILD, shell=False))
+    for i in range(20):
+        groups, passes, pixels, signed = *(int(n) for n in rng.integers(1, (3, 4, 6))), bool(i % 2)
+        low = -(1 << (array.act_bits - 1)) if signed else 0
+        a = rng.integers(low, low + (1 << array.act_bits), (groups, passes, pixels, array.rows))
+        half = 1 << (array.wgt_bits - 1)
+        w = rng.integers(-half, half, (groups, passes, array.rows, array.cols))
+        faults = literal.random_faults(rng, array, passes, pixels, int(rng.integers(1, 60)))
+        bypass = rng.random((array.rows, array.cols)) < 0.2 if i % 3 == 0 else None
+        expected = literal.run(array, a, w, signed, faults, bypass)
+        tiles = (x.reshape(-1, *x.shape[2:]) for x in (a, w))
+        assert np.array_equal(core.gemm(*tiles, signed, faults, passes=passes, bypass=bypass)[0], expected), i
+
+
 def test_weights_stay_while_pixels_pass() -> None:
     array = Array(3, 4, (Guard(), Guard(12, True), Guard(9, kind="rpr")), (0, 1, 2, 1), dataflow="ws", depth=16)
     core, rng = CompiledCore(csim.build(array, BUILD, shell=False)), np.random.default_rng(5)
@@ -133,6 +163,44 @@ def test_sources_are_clean_c_plus_plus_11(tmp_path: Path) -> None:
     units = sorted(name for name in cpp_sources() if name.endswith(".cpp"))
     done = subprocess.run(["g++", *flags, *units], cwd=tmp_path, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+WHOLE = {
+    "ws": Array(
+        3, 4, (Guard(), Guard(12, True), Guard(10, kind="rpr")), (0, 1, 2, 1), dataflow="ws", depth=16
+    ),
+    "reduced": Array(3, 4, (Guard(9, kind="rpr"), Guard(12, True, True)), (0, 1, 1, 0)),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+@pytest.mark.parametrize("make", [plain_network, mixed_network, depthwise_network])
+def test_whole_accelerators_equal_the_literal_model(name: str, make: Any) -> None:
+    """One build runs every network; its faults are those of the model, bypassed PEs included."""
+    array, rng = WHOLE[name], np.random.default_rng(17)
+    network = make(rng)
+    device = CompiledDevice(csim.build(array, BUILD))
+    x = codes(rng, network.input_format, (3, *network.input_shape))
+    faults = random_list(rng, array, network, 2, 60)
+    assert np.array_equal(Driver(device, array, batch=2).run(network, x), network(x))
+    out = Driver(device, array).run(network, x[:2], faults)
+    assert np.array_equal(out, literal_network(network, array, x[:2], faults))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_bypass_map_comes_with_the_program(name: str) -> None:
+    array, rng = WHOLE[name], np.random.default_rng(23)
+    network = plain_network(rng)
+    x = codes(rng, network.input_format, (2, *network.input_shape))
+    bypass = np.zeros((3, 4), bool)
+    bypass[1, 2] = bypass[0, 0] = True
+    nothing = FaultList.of(np.zeros(0, FAULT), array, network, 2)
+    found = csim.infer(csim.build(array, BUILD), network, array, x, bypass=bypass)
+    assert np.array_equal(found, literal_network(network, array, x, nothing, bypass))
+    assert not np.array_equal(found, network(x))
+    for wrong in (np.zeros((2, 4), bool), np.zeros((3, 4), int)):
+        with pytest.raises(InputError, match="a bypass map of this array is 3 x 4 truth values, not"):
+            Program.of(network, array, bypass=wrong)
 
 
 FORBIDDEN = {

@@ -17,7 +17,7 @@ struct Layer {
     int height, width, channels;
     int out_height, out_width, out_channels;
     int kernel_height, kernel_width, stride_y, stride_x, pad_top, pad_left;
-    int steps, tiles_m, tiles_n;
+    int steps, tiles_m, tiles_n, passes;
     Tensor source, second, target;
     bool depthwise;
     int shift, align, second_align;
@@ -53,6 +53,7 @@ inline Layer decode(const Word words[LAYER_WORDS]) {
     layer.steps = number(words, FIELD_STEPS);
     layer.tiles_m = number(words, FIELD_TILES_M);
     layer.tiles_n = number(words, FIELD_TILES_N);
+    layer.passes = number(words, FIELD_PASSES);
     layer.source.place = half_word(words, FIELD_SOURCE);
     layer.source.words = number(words, FIELD_SOURCE_WORDS);
     layer.source.bytes = number(words, FIELD_SOURCE_BYTES);

@@ -71,6 +71,11 @@ inline unsigned crc32(unsigned crc, unsigned half) {
     return crc;
 }
 
+inline unsigned crc32_word(unsigned crc, Word word) {
+#pragma HLS INLINE
+    return crc32(crc32(crc, static_cast<unsigned>(word)), static_cast<unsigned>(word >> 32));
+}
+
 }  // namespace hardpoint
 
 #endif

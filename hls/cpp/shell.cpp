@@ -56,7 +56,7 @@ void store(hls::stream<Chunk> &chunks, const Layer &layer, unsigned from, Word *
 }
 
 // A depthwise convolution has patches per channel, any other layer per tile of pixels.
-void activations(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+void patches(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
     const int passes = layer.depthwise ? layer.out_channels : 1;
     for (int i = 0; i < layer.tiles_m * passes; ++i) {
 #pragma HLS DATAFLOW
@@ -69,6 +69,44 @@ void activations(const Map &map, const Layer &layer, hls::stream<WeightBeat> &we
     }
 }
 
+void slices(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+    for (int tile = 0; tile < layer.tiles_m * layer.tiles_n * layer.passes; ++tile) {
+#pragma HLS DATAFLOW
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
+        Slice slice;
+#pragma HLS ARRAY_PARTITION variable=slice.row complete dim=1
+        gather_slice(map, layer, tile, slice);
+        feed_slice(slice, pixels_of(layer), weights, beats);
+    }
+}
+
+void activations(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+    if (WEIGHTS_STAY) slices(map, layer, weights, beats);
+    else patches(map, layer, weights, beats);
+}
+
+void by_tile(const Layer &layer, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &chunks) {
+    for (int tile_m = 0; tile_m < layer.tiles_m; ++tile_m) {
+#pragma HLS DATAFLOW
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
+        const int pixels = layer.out_height * layer.out_width - tile_m * ROWS;
+        Block block;
+#pragma HLS ARRAY_PARTITION variable=block.lane complete dim=1
+        finish(layer, tile_m, channel, sums, block);
+        emit(block, (pixels < ROWS ? pixels : ROWS) * layer.out_channels * layer.target.bytes, chunks);
+    }
+}
+
+void at_once(const Layer &layer, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, hls::stream<Chunk> &chunks) {
+    Block block;
+#pragma HLS ARRAY_PARTITION variable=block.lane complete dim=1
+    for (int tile_m = 0; tile_m < layer.tiles_m; ++tile_m) {
+#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
+        finish(layer, tile_m, channel, sums, block);
+    }
+    emit(block, layer.out_height * layer.out_width * layer.out_channels * layer.target.bytes, chunks);
+}
+
 void outputs(const Layer &layer, hls::stream<Word> &channels, hls::stream<Sums> &sums, hls::stream<Chunk> &chunks) {
     Word channel[MAX_CHANNELS];
 #pragma HLS ARRAY_PARTITION variable=channel cyclic factor=8
@@ -77,10 +115,8 @@ void outputs(const Layer &layer, hls::stream<Word> &channels, hls::stream<Sums> 
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_CHANNELS
         channel[n] = channels.read();
     }
-    for (int tile_m = 0; tile_m < layer.tiles_m; ++tile_m) {
-#pragma HLS LOOP_TRIPCOUNT min=1 max=1024
-        finish(layer, tile_m, channel, sums, chunks);
-    }
+    if (WHOLE_OUTPUT) at_once(layer, channel, sums, chunks);
+    else by_tile(layer, channel, sums, chunks);
 }
 
 void fetch_strikes(const Word *strikes, unsigned from, unsigned count, hls::stream<StrikeWord> &out) {
@@ -106,6 +142,7 @@ void gemm(
     const Word *strikes,
     const Layer &layer,
     const Places &at,
+    const Bypass &bypass,
     Word *result,
     Word *scratch,
     hls::stream<Count> &counts) {
@@ -126,8 +163,8 @@ void gemm(
     fetch_strikes(strikes, at.strikes, at.strike_count, strike_words);
     activations(map, layer, weight_beats, beats);
     hardpoint_engine(
-        beats, strike_words, sums, counts, layer.tiles_m * layer.tiles_n, layer.steps, 1, layer.source.sgn, Bypass(0),
-        at.strike_count, layer.limit + at.strike_count);
+        beats, strike_words, sums, counts, layer.tiles_m * layer.tiles_n * layer.passes, layer.steps, layer.passes,
+        layer.source.sgn, bypass, at.strike_count, layer.limit + at.strike_count);
     outputs(layer, channels, sums, chunks);
     store(chunks, layer, at.result, result, scratch);
 }
@@ -156,8 +193,8 @@ void count(hls::stream<Count> &counts, Totals &totals) {
     }
 }
 
-// Check the header and copy the layers; returns status bits.
-unsigned load_program(const Word *program, Word layers[MAX_LAYERS][LAYER_WORDS], Word header[HEADER_WORDS]) {
+// Check the header and copy the bypass map and the layers; returns status bits.
+unsigned load_program(const Word *program, Word layers[MAX_LAYERS][LAYER_WORDS], Word header[HEADER_WORDS], Bypass &bypass) {
     for (int i = 0; i < HEADER_WORDS; ++i) header[i] = program[i];
     if (half_word(header, HEADER_MAGIC) != PROGRAM_MAGIC || half_word(header, HEADER_DESIGN) != DESIGN) return STATUS_BAD_PROGRAM;
     const unsigned count = half_word(header, HEADER_LAYERS);
@@ -166,13 +203,22 @@ unsigned load_program(const Word *program, Word layers[MAX_LAYERS][LAYER_WORDS],
     for (int i = 0; i < 2 * HEADER_WORDS; ++i) {
         if (i != HEADER_CRC) crc = crc32(crc, half_word(header, i));
     }
+    for (int i = 0; i < BYPASS_WORDS; ++i) {
+#pragma HLS PIPELINE II=1
+        const Word word = program[HEADER_WORDS + i];
+        crc = crc32_word(crc, word);
+        for (int bit = 0; bit < 64; ++bit) {
+#pragma HLS UNROLL
+            if (64 * i + bit < ROWS * COLS) bypass[64 * i + bit] = (word >> bit) & 1;
+        }
+    }
     for (unsigned l = 0; l < count; ++l) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_LAYERS
         for (int i = 0; i < LAYER_WORDS; ++i) {
 #pragma HLS PIPELINE II=1
-            const Word word = program[HEADER_WORDS + l * LAYER_WORDS + i];
+            const Word word = program[HEADER_WORDS + BYPASS_WORDS + l * LAYER_WORDS + i];
             layers[l][i] = word;
-            crc = crc32(crc32(crc, static_cast<unsigned>(word)), static_cast<unsigned>(word >> 32));
+            crc = crc32_word(crc, word);
         }
     }
     return ~crc == half_word(header, HEADER_CRC) ? 0 : STATUS_PROGRAM_CRC;
@@ -183,8 +229,7 @@ unsigned check_weights(const Word *weights, unsigned words, unsigned expected) {
     for (unsigned i = 0; i < words; ++i) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1000000
-        const Word word = weights[i];
-        crc = crc32(crc32(crc, static_cast<unsigned>(word)), static_cast<unsigned>(word >> 32));
+        crc = crc32_word(crc, weights[i]);
     }
     return ~crc == expected ? 0 : STATUS_WEIGHTS_CRC;
 }
@@ -217,11 +262,12 @@ void hardpoint_top(
     unsigned *design) {
     Word layers[MAX_LAYERS][LAYER_WORDS];
     Word header[HEADER_WORDS];
+    Bypass bypass = 0;
     Map map;
 #pragma HLS ARRAY_PARTITION variable=map.lane complete dim=1
     *design = DESIGN;
     *done_images = 0;
-    unsigned seen = load_program(program, layers, header);
+    unsigned seen = load_program(program, layers, header, bypass);
     if (seen == 0 && (mode & MODE_CHECK) != 0)
         seen = check_weights(weights, half_word(header, HEADER_WEIGHT_WORDS), half_word(header, HEADER_WEIGHT_CRC));
     if (seen != 0) {
@@ -244,17 +290,20 @@ void hardpoint_top(
                 hls::stream<Count> counts("counts");
 #pragma HLS STREAM variable=counts depth=2+COLS
                 if ((mode & MODE_STRIKES) != 0) at.strike_count = static_cast<unsigned>(strikes[at.strikes++]);
-                gemm(map, weights, strikes, layer, at, result, scratch_out, counts);
+                gemm(map, weights, strikes, layer, at, bypass, result, scratch_out, counts);
                 at.strikes += 2 * at.strike_count;
                 count(counts, totals);
             } else {
                 without_weights(map, layer, at, result, scratch_out);
             }
         }
+        if ((mode & MODE_STRIKES) != 0) {
+            block += static_cast<unsigned>(strikes[block]);
+            if (totals.status == 0 && at.strikes != block) totals.status = STATUS_BAD_STRIKES;
+        }
         write_record(records, image * RECORD_WORDS, first + image, totals);
         seen |= totals.status;
         *done_images = image + 1;
-        if ((mode & MODE_STRIKES) != 0) block += static_cast<unsigned>(strikes[block]);
     }
     *status = seen;
 }
