@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ class Search:
     A surrogate learns each constraint's margin (>= 0 where it holds). Cost is either cheap, then `cost` is called for
     every candidate, or learned by a surrogate as well. The next point maximises the expected improvement of the cost
     over the best feasible point, weighted by the probability that all margins hold (Schonlau, Welch and Jones 1998;
-    Gardner et al., ICML 2014); until a point is feasible, the probability alone.
+    Gardner et al., ICML 2014); until a point is feasible, the probability alone. Points that are still being evaluated
+    count as if they had turned out as the surrogate expects (kriging believer, Ginsbourger et al. 2010), so several may
+    be asked at once. `warm` are points of earlier searches, evaluated first.
 
     >>> space = Space({"x": tuple(range(20)), "y": tuple(range(20))})
     >>> search = Search(space, constraints=1, cost=lambda p: p[0] + p[1] + 1.0, initial=4, seed=0)
@@ -37,6 +39,7 @@ class Search:
         cost: Callable[[Point], float] | None = None,
         initial: int = 8,
         seed: int = 0,
+        warm: Sequence[Point] = (),
     ) -> None:
         self.space = space
         self.initial = min(initial, len(space.points))
@@ -47,6 +50,8 @@ class Search:
         self._seed = seed
         self._rank = {point: i for i, point in enumerate(space.points)}
         self._first = self._spread()
+        known = [self._rank[point] for point in warm if point in self._rank]
+        self._first = [*dict.fromkeys([*known, *self._first])][: max(self.initial, len(known))]
 
     def _spread(self) -> list[int]:
         """Initial points: the possible points nearest to a Latin hypercube sample."""
@@ -105,13 +110,14 @@ class Search:
         known = np.array([self._rank[point] for point in self.told], int)
         costs = np.array([cost for cost, _ in self.told.values()])
         feasible = np.ones(len(self.space.points))
+        waiting = np.array([self._rank[point] for point in self.pending if point not in self.told], int)
         for i in range(self._constraints):
             margins = np.array([row[i] for _, row in self.told.values()])
-            mean, deviation = self._surrogate(known, margins)
+            mean, deviation = self._surrogate(known, margins, waiting)
             feasible *= norm.cdf(mean / deviation)
         best = self.best
         if self._costs is None:
-            mean, deviation = self._surrogate(known, np.log(np.maximum(costs, 1e-9)))
+            mean, deviation = self._surrogate(known, np.log(np.maximum(costs, 1e-9)), waiting)
         else:
             mean, deviation = np.log(self._costs), np.full(len(self._costs), 1e-9)
         if best is None:
@@ -122,9 +128,12 @@ class Search:
         return np.asarray(np.log(np.maximum(improvement, 1e-300)) + np.log(np.maximum(feasible, 1e-12)))
 
     def _surrogate(
-        self, known: NDArray[Any], values: NDArray[np.float64]
+        self, known: NDArray[Any], values: NDArray[np.float64], waiting: NDArray[Any]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation over all points of a Gaussian process through `values` at the points `known`."""
+        """Mean and deviation over all points of a Gaussian process through `values` at the points `known`.
+
+        At the points `waiting` it is taken to be certain of its own mean.
+        """
         from skopt.learning import GaussianProcessRegressor
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
@@ -142,5 +151,9 @@ class Search:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a bound met by a length scale is no news
             model.fit(x[known], (values - values.mean()) / spread)
+            if len(waiting):
+                believed = np.concatenate([(values - values.mean()) / spread, model.predict(x[waiting])])
+                model.set_params(kernel=model.kernel_, optimizer=None, noise=None)
+                model.fit(x[np.concatenate([known, waiting])], believed)
         mean, deviation = model.predict(x, return_std=True)
         return mean * spread + values.mean(), np.maximum(deviation * spread, 1e-9)

@@ -1,0 +1,80 @@
+"""What the search is compared with, asked and told in the same way: random points, a Latin hypercube, and a plain penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint.optimizer.search import Search
+from hardpoint.optimizer.space import Point, Space
+
+__all__ = ["METHODS", "LatinHypercube", "Penalty", "RandomSearch"]
+
+
+class RandomSearch(Search):
+    """Points in random order, none twice.
+
+    >>> search = RandomSearch(Space({"x": tuple(range(9))}), constraints=0, seed=1)
+    >>> len({search.ask() for _ in range(9)})
+    9
+    """
+
+    def _acquisition(self) -> NDArray[np.float64]:
+        rng = np.random.default_rng([self._seed, len(self.told)])
+        return rng.random(len(self.space.points))
+
+    def _spread(self) -> list[int]:
+        return []
+
+
+class LatinHypercube(Search):
+    """One Latin hypercube of `initial` points, and random points once it is used up."""
+
+    def _acquisition(self) -> NDArray[np.float64]:
+        rng = np.random.default_rng([self._seed, len(self.told)])
+        return rng.random(len(self.space.points))
+
+
+class Penalty(Search):
+    """Expected improvement on one number: the cost, plus `weight` times the cost scale for each unit of violated margins.
+
+    The plain way to bring constraints into unconstrained Bayesian optimisation; knows nothing of the costs of points that
+    were not evaluated.
+    """
+
+    weight = 10.0
+
+    def _acquisition(self) -> NDArray[np.float64]:
+        from scipy.stats import norm
+
+        known = np.array([self._rank[point] for point in self.told], int)
+        scale = max(cost for cost, _ in self.told.values())
+        values = np.array(
+            [cost + self.weight * scale * sum(max(0.0, -m) for m in margins) for cost, margins in self.told.values()]
+        )
+        mean, deviation = self._surrogate(known, values, np.zeros(0, int))
+        gain = (values.min() - mean) / deviation
+        return np.asarray(deviation * (gain * norm.cdf(gain) + norm.pdf(gain)))
+
+
+METHODS: dict[str, type[Search]] = {
+    "bayesian": Search,
+    "penalty": Penalty,
+    "latin hypercube": LatinHypercube,
+    "random": RandomSearch,
+}
+"""Search methods by the name that the command takes."""
+
+
+def first_within(points: Sequence[Point], costs: Sequence[float], feasible: Sequence[bool], limit: float) -> int | None:
+    """How many evaluations it took until a feasible point cost at most `limit`; None if none did.
+
+    >>> first_within([(0,), (1,), (2,)], [3.0, 1.0, 2.0], [True, False, True], 2.5)
+    3
+    """
+    for i, (cost, good) in enumerate(zip(costs, feasible, strict=True)):
+        if good and cost <= limit:
+            return i + 1
+    return None
