@@ -28,6 +28,7 @@ RecomputeText = Annotated[
     str | None, typer.Option("--recompute", metavar="LANES[:GUARD]", help="Recompute unit: 16, 16:10+operand.")
 ]
 Dsp = Annotated[bool, typer.Option("--dsp", help="Multipliers in DSP blocks.")]
+Ecc = Annotated[bool, typer.Option("--ecc", help="Buffers hold error-correcting codes (SECDED).")]
 Board = Annotated[str, typer.Option(help="Board: pynq-z2, ultra96-v2, zcu104, kv260.")]
 
 
@@ -41,6 +42,7 @@ def _array(
     depth: Depth = 256,
     recompute: RecomputeText = None,
     dsp: Dsp = False,
+    ecc: Ecc = False,
     board: Board = "pynq-z2",
 ) -> Array:
     """The array that the options describe."""
@@ -52,6 +54,7 @@ def _array(
         "dataflow": dataflow,
         "dsp": dsp,
         "depth": depth,
+        "ecc": ecc,
         "board": board,
         "recompute": _recompute(recompute),
     }

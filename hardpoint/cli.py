@@ -258,7 +258,7 @@ def cost(
     _say(table.value(), as_json, table.lines())
 
 
-@app.command(epilog="Example: hardpoint run network.npz --data digits --device csim --images 64")
+@app.command(epilog="Example: hardpoint run network.npz --data digits --device csim --images 64 --ber 1e-5 --check")
 @on_array
 def run(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
@@ -266,27 +266,26 @@ def run(
     device: Device = "emulator",
     images: Images = None,
     faults: Annotated[Path | None, typer.Option(help="Fault list (.npz) to play.")] = None,
+    ber: Annotated[float | None, typer.Option(help="Draw the faults to play at this bit error rate.")] = None,
+    seed: Seed = 0,
+    check: Annotated[
+        bool, typer.Option("--check", help="Compare every image with the emulator; exit with 1 on any difference.")
+    ] = False,
     bitstream: Manifest = None,
     *,
     array: Array,
     as_json: Json = False,
 ) -> None:
-    """Run a network on a device and say how accurate it is."""
-    from hardpoint.optimizer.flow import run_network
+    """Run a network on a device and say how accurate it is, and whether it computes what the emulator does."""
+    from hardpoint.optimizer.running import run_on
 
-    value = run_network(
-        _network(network),
-        array,
-        device,
-        data,
-        images,
-        faults,
-        bitstream,
-    )
-    line = f"{value['images']} images on {device}: accuracy {value['accuracy']:.4f}"
-    if faults is not None:
-        line += f"; {value['changed']} images changed by {value['faults']} faults"
-    _say(value, as_json, [line])
+    value, lines = run_on(
+        _network(network), array, device, data, images,
+        faults=faults, ber=ber, seed=seed, check=check, bitstream=bitstream,
+    )  # fmt: skip
+    _say(value, as_json, lines)
+    if check and value["check"]["different"]:
+        raise typer.Exit(1)
 
 
 @app.command(epilog="Example: hardpoint campaign network.npz --ber 1e-6 --ber 1e-5 --trials 20 --guard 14")

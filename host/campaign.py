@@ -150,6 +150,11 @@ class Job:
         return {trial: self.trial(float(item.point), trial) for trial in item.trials}
 
 
+def engine_name(engine: Engine) -> str:
+    """What a store calls an engine: a device's kind (csim, rtl, zynq), or the class of what runs in this process."""
+    return str(getattr(engine, "engine", type(engine).__name__))
+
+
 def seen(engine: Engine, x: Any, faults: Any) -> tuple[Codes, NDArray[np.bool_], NDArray[np.bool_]]:
     """Per image: outputs, whether a vote disagreed, whether the engine failed; as much as the engine can tell."""
     play: Callable[..., Any] | None = getattr(engine, "play", None)
@@ -202,7 +207,7 @@ def ask(
     return Campaign(
         engine.network.digest, array_digest(engine),
         digest(x.astype(np.int64), labels.astype(np.int64)), len(x), tuple(float(point) for point in points), int(trials),
-        int(seed), tuple(sorted((weights or {}).items())), type(engine).__name__, confidence, how, until_error,
+        int(seed), tuple(sorted((weights or {}).items())), engine_name(engine), confidence, how, until_error,
     )  # fmt: skip
 
 
@@ -252,7 +257,7 @@ class Prepared:
                 found, spent = _timed(self.job, item)
             self._keep(item, found)
             seconds = spent * (len(missing) - 1) / self.crew.jobs
-        population = one.population(self.job.engine.network, self.job.engine.array)
+        population = one.population(self.job.engine.network, self.job.engine.array, dict(campaign.weights))
         return Plan(
             campaign.says, population, one.counted, len(campaign.points), campaign.trials, needed, error, campaign.confidence,
             len(self._missing()), seconds, campaign.until_error is not None,
@@ -317,7 +322,7 @@ class Prepared:
         trials = sorted(units) if watch is None else range(watch.units)
         return row(
             (units[trial] for trial in trials), campaign.confidence, one.shared, self.job.clean_accuracy, watch, design=design,
-            point=point, population=one.population(self.job.engine.network, self.job.engine.array), counted=one.counted,
+            point=point, population=one.population(self.job.engine.network, self.job.engine.array, dict(campaign.weights)), counted=one.counted,
             convention=campaign.says, seed=campaign.seed,
         )  # fmt: skip
 

@@ -40,11 +40,14 @@ class CompiledDevice:
             ("hp_read", ctypes.c_uint32, [_POINTER, ctypes.c_uint32]),
             ("hp_write", None, [_POINTER, ctypes.c_uint32, ctypes.c_uint32]),
         )
-        self.name = Path(library).stem
+        self.name, self._opened = Path(library).stem, (Path(library).resolve(), memory_bytes)
         self.core = "rtl" if self._library.hp_by_cycles() else "hls"
         self.memory = SharedMemory(BASE, memory_bytes)
         self._handle: int | None = None
         self._open()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return CompiledDevice, self._opened  # another process opens an accelerator of its own
 
     def read(self, offset: int) -> int:
         """The register at byte `offset`."""

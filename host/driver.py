@@ -155,6 +155,14 @@ class Loaded:
         """The array that the accelerator was built as."""
         return self.driver.array
 
+    @property
+    def engine(self) -> str:
+        """The device's kind, as a campaign's store calls it: of a simulation library what precedes its digest."""
+        return self.driver.device.name.partition("-")[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Loaded, (self.driver, self.network)  # another process loads it into a device of its own
+
     def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
         """Output codes (images, outputs) for input codes `x`, `faults` struck; a DeviceError where an image did not finish."""
         played = self.play(x, faults)

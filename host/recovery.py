@@ -71,6 +71,11 @@ class Surviving:
         """The array that the accelerator was built as."""
         return self.driver.array
 
+    @property
+    def engine(self) -> str:
+        """The device's kind, as a campaign's store calls it."""
+        return self.driver.device.name.partition("-")[0]
+
     def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
         """Output codes (images, outputs); a DeviceError where an inference did not end well."""
         played = self.play(x, faults)

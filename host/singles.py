@@ -16,7 +16,7 @@ from hardpoint.draw import check_weights, draw_single
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, FaultList, population
 from hardpoint.files import digest, write_json
-from hardpoint.host.campaign import WARM_UP, Engine, array_digest, seen
+from hardpoint.host.campaign import WARM_UP, Engine, array_digest, engine_name, seen
 from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
 from hardpoint.host.outcomes import CRITICAL, DUE, OUTCOMES, TOLERABLE, Block, classify
@@ -257,7 +257,7 @@ def ask(
     return SingleCampaign(
         engine.network.digest, array_digest(engine),
         digest(x.astype(np.int64), labels.astype(np.int64)), len(x), int(trials), int(seed),
-        tuple(sorted((weights or {}).items())), tuple(strata), type(engine).__name__, confidence, until_error,
+        tuple(sorted((weights or {}).items())), tuple(strata), engine_name(engine), confidence, until_error,
     )  # fmt: skip
 
 
@@ -269,7 +269,7 @@ def strata_of(engine: Engine, by: tuple[str, ...], weights: Mapping[str, float])
     sizes: dict[tuple[int | None, str | None], float] = {}
     total = 0
     for layer in range(len(network.gemms)):
-        for site, bits in population(array, network, layer).items():
+        for site, bits in population(array, network, layer, buffers=True).items():
             key = layer if "layer" in by else None, site if "site" in by else None
             sizes[key] = sizes.get(key, 0.0) + bits * table[site]
             total += bits * (table[site] > 0)

@@ -79,6 +79,9 @@ class ZynqDevice:
         self._registers = self._window(span.base, self._size)
         self.clock_mhz = self._set_clock()
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        raise InputError("a board is driven by one process: give --jobs 1")
+
     def read(self, offset: int) -> int:
         """The 32-bit register at byte `offset`."""
         return int(self._registers.read(self._checked(offset)))

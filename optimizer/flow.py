@@ -12,11 +12,10 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FaultList
 from hardpoint.host.campaign import Engine
 from hardpoint.network import Network
 
-__all__ = ["DEVICES", "Samples", "engine_on", "load_data", "run_network", "samples"]
+__all__ = ["DEVICES", "Samples", "engine_on", "load_data", "samples"]
 
 DEVICES = ("emulator", "csim", "rtl", "zynq")
 
@@ -91,32 +90,6 @@ def _on_board(network: Network, bitstream: Path | None) -> Engine:
     check = np.random.default_rng(0).integers(fmt.min, fmt.max + 1, (4, *network.input_shape))
     evidence = bitstream.with_suffix(".evidence.json")
     return Surviving(Driver(device, made.array, limits=made.limits, timeout_s=30.0), network, check, evidence=evidence)
-
-
-def run_network(
-    network: Network,
-    array: Array,
-    device: str,
-    data_text: str,
-    images: int | None,
-    faults: Path | None,
-    bitstream: Path | None = None,
-) -> dict[str, Any]:
-    """Accuracy of a network on a device, with a fault list or without."""
-    check_device(device)
-    test = samples(data_text, network, images)
-    engine = engine_on(device, network, array, bitstream=bitstream)
-    golden = engine.run(test.x)
-    value: dict[str, Any] = {"device": device, "images": len(test.x)}
-    outputs = golden
-    if faults is not None:
-        played = FaultList.load(faults)
-        played.check(array, network)
-        outputs = engine.run(test.x, played)
-        value["faults"] = len(played)
-        value["changed"] = int((outputs != golden).any(axis=1).sum())
-    value["accuracy"] = float((outputs.argmax(axis=1) == test.y).mean())
-    return value
 
 
 def search_on(

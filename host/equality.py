@@ -1,0 +1,67 @@
+"""Whether a device computes what the emulator computes, image by image, under any fault list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hardpoint.faults import FaultList
+from hardpoint.host.campaign import Engine, seen
+from hardpoint.host.emulator import Emulator
+from hardpoint.layers import Codes
+
+__all__ = ["Equality", "compare"]
+
+
+@dataclass(frozen=True)
+class Equality:
+    """How many of `images` a device computed exactly as the emulator, votes included, and what the first other one shows.
+
+    `failed` of the different ones were never finished.
+    """
+
+    images: int
+    equal: int
+    failed: int
+    first: str = ""
+
+    @property
+    def different(self) -> int:
+        """Images that are not equal."""
+        return self.images - self.equal
+
+    def lines(self) -> list[str]:
+        """The comparison in words."""
+        failed = f" ({self.failed} never finished)" if self.failed else ""
+        total = f"compared with the emulator, image by image: {self.equal} equal, {self.different} different{failed}"
+        return [total, *([f"first difference: {self.first}"] if self.first else [])]
+
+    def table(self) -> dict[str, Any]:
+        """Values by name."""
+        return {"equal": self.equal, "different": self.different, "failed": self.failed, "first": self.first}
+
+
+def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Equality, Codes]:
+    """Run codes `x` under `faults` on `engine` and on the emulator; the comparison, and the outputs of `engine`.
+
+    Equal are outputs, every one of them, and whether a vote among copies disagreed.
+    """
+    assert engine.array is not None, "an engine without an array is compared with nothing"
+    outputs, voted, failed = seen(engine, x, faults)
+    expected, votes = Emulator(engine.network, engine.array).observe(x, faults)
+    wrong = (outputs != expected).any(axis=1)
+    different = np.flatnonzero(wrong | (voted != votes) | failed)
+    first = ""
+    if len(different):
+        image = int(different[0])
+        if failed[image]:
+            first = f"image {image} was never finished"
+        elif wrong[image]:
+            output = int((outputs[image] != expected[image]).argmax())
+            first = f"output {output} of image {image} is {outputs[image, output]}, the emulator has {expected[image, output]}"
+        else:
+            saw = ("no vote disagreed, in the emulator one did", "a vote disagreed, in the emulator none did")
+            first = f"in image {image} {saw[int(voted[image])]}"
+    return Equality(len(outputs), len(outputs) - len(different), int(np.count_nonzero(failed)), first), outputs
