@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from hypothesis import settings
+from summary import pytest_terminal_summary  # noqa: F401 - a hook: device -> tests passed
 
 from hardpoint.fixed import Fixed
 from hardpoint.layers import Conv, Dense, MaxPool

@@ -85,6 +85,11 @@ def x(network: Network) -> np.ndarray:
 class DeviceContract:
     """The promises. Every test gets a device of its own, as after power-up."""
 
+    def cycles(self, network: Network) -> int:
+        """Cycles of the core for one image, without the array's fill: T tiles of a layer take (T - 1) max(K, R) + K + R."""
+        tilings = [Tiling.of(network.gemm(i), ARRAY) for i in range(len(network.gemms))]
+        return sum((t.tiles - 1) * t.period + t.gemm.k + ARRAY.rows for t in tilings)
+
     def test_is_idle_after_power_up(self, device: Device) -> None:
         assert device.read(CONTROL) & (IDLE | DONE) == IDLE
         assert device.name
@@ -146,7 +151,7 @@ class DeviceContract:
         records.invalidate()
         words = records.data.view("<u8").reshape(len(x), -1)
         assert words[:, 0].tolist() == [40, 41, 42], "tags count from `first`, status 0 above them"
-        assert words[:, 1].tolist() == [_cycles(network)] * len(x)
+        assert words[:, 1].tolist() == [self.cycles(network)] * len(x)
         assert not words[:, 2:].any(), "no vote disagrees"
 
     def test_no_images_are_a_batch(self, device: Device, network: Network, x: Any) -> None:
@@ -237,9 +242,3 @@ class DeviceContract:
 
     def test_sensors_are_numbers_by_name(self, device: Device) -> None:
         assert all(isinstance(key, str) and isinstance(value, int | float) for key, value in device.sensors().items())
-
-
-def _cycles(network: Network) -> int:
-    """Cycles of the core for one image: T tiles of a layer take (T - 1) max(K, R) + K + R."""
-    tilings = [Tiling.of(network.gemm(i), ARRAY) for i in range(len(network.gemms))]
-    return sum((t.tiles - 1) * t.period + t.gemm.k + ARRAY.rows for t in tilings)

