@@ -8,6 +8,7 @@ import os
 import platform
 import shutil
 from dataclasses import dataclass
+from pathlib import Path
 
 __all__ = ["Finding", "examine"]
 
@@ -60,11 +61,19 @@ def examine() -> list[Finding]:
     findings += [Finding(name, shutil.which(name) or "", enables) for name, enables in TOOLS.items()]
     board = _board()
     findings.append(Finding("board", board, "running bitstreams"))
-    if board:
-        findings.append(Finding("root", "yes" if os.geteuid() == 0 else "", "loading overlays on a board"))
-        xrt = shutil.which("xclbinutil") or ""  # on PATH after `source /etc/profile.d/xrt_setup.sh`
-        findings.append(Finding("XRT", xrt, "loading overlays on a board, and its buffers"))
-    return findings
+    return findings + (_on_board() if board else [])
+
+
+def _on_board(manager: Path = Path("/sys/class/fpga_manager/fpga0")) -> list[Finding]:
+    """What loading an overlay needs, with how to get it."""
+    root, loads = "yes" if os.geteuid() == 0 else "", str(manager) if manager.exists() else ""
+    return [
+        Finding("root", root, "loading overlays: /dev/mem and the FPGA manager; after `sudo -i`"),
+        Finding(
+            "XRT", shutil.which("xclbinutil") or "", "overlays and buffers; after `source /etc/profile.d/xrt_setup.sh`"
+        ),
+        Finding("FPGA manager", loads, "loading overlays; the image's kernel brings it"),
+    ]
 
 
 def _board() -> str:
@@ -74,4 +83,6 @@ def _board() -> str:
             model = file.read().strip("\0 \n")
     except OSError:
         return ""
-    return model if any(word in model.lower() for word in ("zynq", "xilinx", "pynq", "ultra96", "kv260", "kria")) else ""
+    return (
+        model if any(word in model.lower() for word in ("zynq", "xilinx", "pynq", "ultra96", "kv260", "kria")) else ""
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from accelerators import codes, plain_network
 
+from hardpoint import doctor
 from hardpoint.host import board
 
 
@@ -75,6 +78,19 @@ def test_contiguous_memory(tmp_path: Path) -> None:
 def test_what_is_missing_says_what_to_do() -> None:
     """Here is no FPGA manager; whether this is root and has XRT depends on who runs it."""
     assert any("FPGA manager" in line for line in board.missing())
+
+
+def test_the_doctor_examines_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_board", lambda: "Pynq Z2 Development Board")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/xclbinutil" if name == "xclbinutil" else None)
+    findings = {finding.name: finding.found for finding in doctor.examine()}
+    assert findings["board"] == "Pynq Z2 Development Board"
+    assert (findings["root"], findings["XRT"], findings["FPGA manager"]) == ("", "/usr/bin/xclbinutil", "")
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert [finding.found for finding in doctor._on_board(tmp_path)] == ["yes", "/usr/bin/xclbinutil", str(tmp_path)]
+    monkeypatch.setattr(doctor, "_board", lambda: "")
+    assert "root" not in {finding.name for finding in doctor.examine()}, "a PC loads no overlay"
 
 
 def test_the_command_line_needs_numpy_only(tmp_path: Path) -> None:
