@@ -64,7 +64,7 @@ def check(result: SingleResult, network: Network, array: Array) -> None:
 def table_of(groups: Sequence[Group]) -> str:
     """Groups as CSV: what was struck, trials, share of the population, outcomes, rates with the ends of their intervals."""
     places = list(groups[0].place) if groups else []
-    rows: list[list[Any]] = [[*places, "trials", "share", *OUTCOMES, *(f"{rate}{end}" for rate in RATES for end in ("", "_low", "_high"))]]
+    rows: list[list[Any]] = [[*places, "trials", "share", *OUTCOMES, *(f"{rate}_{end}" for rate in RATES for end in ("rate", "low", "high"))]]
     for group in groups:
         row = [*group.place.values(), group.trials, group.share, *group.outcomes.values()]
         for rate in RATES:
@@ -81,8 +81,7 @@ def measured_ranking(result: SingleResult, network: Network, array: Array) -> Ra
     So a neuron's score is its exposure (its multiply-accumulates, which are what its accumulator lives through) times how
     often a flip in it is critical. Flips of operand and drain registers reach several neurons and are left out.
     """
-    gemms = [(gemm.m, gemm.k, gemm.n) for gemm in map(network.gemm, range(len(network.gemms)))]
-    neuron, weight = neuron_of(result.trials.faults, array, gemms), result.trials.weight
+    neuron, weight = neuron_of(result.trials.faults, network, array), result.trials.weight
     inside, critical = neuron >= 0, result.trials.outcomes == CRITICAL
     total = float(weight[inside].sum()) or 1.0
     scores: list[NDArray[np.float64]] = []
@@ -102,15 +101,14 @@ def measured_ranking(result: SingleResult, network: Network, array: Array) -> Ra
 def neuron_table(result: SingleResult, network: Network, array: Array) -> str:
     """Neurons in whose accumulator a flip was critical, most vulnerable first, as CSV."""
     ranking = measured_ranking(result, network, array)
-    gemms = [(gemm.m, gemm.k, gemm.n) for gemm in map(network.gemm, range(len(network.gemms)))]
-    neuron = neuron_of(result.trials.faults, array, gemms)
+    neuron = neuron_of(result.trials.faults, network, array)
     rows: list[list[Any]] = []
     for index, scores in enumerate(ranking.neurons):
         here = (neuron >= 0) & (result.trials.faults["layer"] == index)
         struck = np.bincount(neuron[here], minlength=scores.size)
         critical = np.bincount(neuron[here & (result.trials.outcomes == CRITICAL)], minlength=scores.size)
         flat: NDArray[np.float64] = scores.ravel()
-        _, k, n = gemms[index]
+        k, n = network.gemm(index).k, network.gemm(index).n
         for i in np.flatnonzero(flat).tolist():
             rows.append([index, network.gemms[index].name, i // n, i % n, k, int(struck[i]), int(critical[i]), float(flat[i])])
     rows.sort(key=lambda row: (-row[-1], row[0], row[2], row[3]))

@@ -64,11 +64,14 @@ class Convention:
         chip = stuck_map(array, kind, point, seed, trial, weights)
         return FaultList.of(chip.faults(array), array, network, images, seed=seed, trial=trial, convention=self.name)
 
-    def population(self, network: Network, array: Array | None) -> int:
-        """What `counted` says, per image (of a map: in all)."""
+    def population(self, network: Network, array: Array | None, weights: Mapping[str, float] | None = None) -> int:
+        """What `counted` says, per image (of a map: in all), of site classes with a weight."""
         if array is None:
             return output_bits(network)
-        return array.rows * array.cols if self.shared else sum(population(array, network).values())
+        if self.shared:
+            return array.rows * array.cols
+        table = check_weights(weights)
+        return sum(bits for site, bits in population(array, network, buffers=True).items() if table[site] > 0)
 
     def says(self, images: int, weights: Mapping[str, float]) -> str:
         """The convention in words."""

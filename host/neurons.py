@@ -15,7 +15,7 @@ from hardpoint.network import INPUT, Network
 
 __all__ = ["NeuronFaults", "NeuronInjector", "draw_neurons", "output_bits"]
 
-STREAMS = 0xFFFE  # in the place of a layer's number in the counter words of `hardpoint.draw`: no layer has it
+STREAMS = 0xFFFE0000  # in the place of a layer's number in the counter words of `hardpoint.draw`: no layer has it
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,8 @@ class NeuronFaults:
 class _Outputs:
     """The bits of an array layer's outputs, enumerated (neuron, bit), as `hardpoint.draw.gaps` takes populations."""
 
-    site: int
+    key: int
     size: int
-    layer: int = STREAMS
-    copy: int = 0
 
 
 def widths(network: Network) -> list[tuple[int, int]]:
@@ -57,7 +55,7 @@ def draw_neurons(network: Network, images: int, rate: float, seed: int, trial: i
     sizes = widths(network)
     if len(sizes) > 256:
         raise InputError(f"the neuron convention draws for up to 256 array layers, not {len(sizes)}")
-    pools: Any = [_Outputs(i, neurons * bits) for i, (neurons, bits) in enumerate(sizes)]
+    pools: Any = [_Outputs(STREAMS | i, neurons * bits) for i, (neurons, bits) in enumerate(sizes)]
     found = gaps(pools, [rate] * len(pools), np.arange(images), seed, trial) if rate else []
     parts = [
         (image.astype(np.int64), np.full(len(image), i), index.astype(np.int64) // bits, index.astype(np.int64) % bits)

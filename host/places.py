@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.faults import SITES
+from hardpoint.mapping import Tiling
+from hardpoint.network import Network
+from hardpoint.sites import UNIT_ROW
 
 __all__ = ["GROUPINGS", "neuron_of"]
 
@@ -42,7 +45,7 @@ def guard_numbers(faults: NDArray[Any], array: Array) -> Keys:
     below = ~pe & (faults["row"] == array.rows) & (faults["col"] < array.cols)
     classes = array.class_map[np.where(pe, faults["row"], 0), np.where(pe | below, faults["col"], 0)]
     names = [str(guard) for guard in array.guards]
-    code = np.where(pe, classes, np.where(below, classes + len(names), np.where(faults["row"] == 254, -2, -1)))
+    code = np.where(pe, classes, np.where(below, classes + len(names), np.where(faults["row"] == UNIT_ROW, -2, -1)))
     labels = {-2: "recompute unit", -1: "buffer"}
 
     def describe(row: tuple[int, ...]) -> dict[str, Any]:
@@ -63,21 +66,23 @@ GROUPINGS: dict[str, Callable[[NDArray[Any], Array], Keys]] = {
 }
 
 
-def neuron_of(faults: NDArray[Any], array: Array, gemms: list[tuple[int, int, int]]) -> NDArray[np.int64]:
-    """Flat number m N + n of the neuron whose accumulator each flip struck; -1 where it may reach several (operands) or
-    none; `gemms` holds (M, K, N) per array layer. Layers of output-stationary tiles, and weight-stationary ones.
+def neuron_of(faults: NDArray[Any], network: Network, array: Array) -> NDArray[np.int64]:
+    """Flat number m N + n of the neuron whose accumulator each flip struck, in the array or in the recompute unit; -1 where
+    it may reach several neurons (operand and drain registers) or none.
     """
-    m, k, n = (np.array([gemm[i] for gemm in gemms], np.int64)[faults["layer"]] for i in range(3))
-    tile, row, col, step = (faults[name].astype(np.int64) for name in ("tile", "row", "col", "step"))
-    tiles_n = -(-n // array.cols)
-    if array.dataflow == "os":
-        pixel, channel = tile // tiles_n * array.rows + row, tile % tiles_n * array.cols + col
-    else:
-        depth = np.maximum(getattr(array, "depth", 1), 1)
-        chunk = -(-m // -(-m // depth))
-        tiles_k = -(-k // array.rows)
-        pixel = tile // (tiles_n * tiles_k) * chunk + step - array.rows
-        channel = tile // tiles_k % tiles_n * array.cols + col
     alone = np.array([site in ONE_SUM for site in SITES])[faults["site"]]
-    good = alone & (faults["row"] <= array.rows) & (pixel >= 0) & (pixel < m) & (channel < n)
-    return np.where(good, pixel * n + channel, -1)
+    neuron = np.full(len(faults), -1, np.int64)
+    for layer in range(len(network.gemms)):
+        here = np.flatnonzero((faults["layer"] == layer) & alone)
+        tile, row, col, step = (faults[name][here].astype(np.int64) for name in ("tile", "row", "col", "step"))
+        gemm = network.gemm(layer)
+        tiling = Tiling.of(gemm, array)
+        mt, nt, _ = tiling.part(tile)
+        pixel = mt * tiling.pixels + (step - array.rows if tiling.stationary else row)
+        channel = tiling.channel(nt, col)
+        good = (row <= array.rows) & (pixel >= 0) & (pixel < gemm.m) & (channel >= 0)
+        neuron[here] = np.where(good, pixel * gemm.n + channel, -1)
+        unit = row == UNIT_ROW
+        if unit.any():
+            neuron[here[unit]] = np.asarray(network.important[layer])[tile[unit]]
+    return neuron
