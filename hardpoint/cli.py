@@ -206,7 +206,7 @@ def rank(
     method: Annotated[
         str | None,
         typer.Option(
-            help="margin, gradient, taylor, second-order, activation, weight, random, or injection (measured); "
+            help="flips, gradient, margin, taylor, second-order, activation, weight, random, or injection (measured); "
             "the best that needs no injection if not given."
         ),
     ] = None,

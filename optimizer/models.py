@@ -224,7 +224,7 @@ def rank_file(
 
     `share` and `policy` are those that the ranking will be asked for: nonsense is refused before any work.
     """
-    from hardpoint.training.ranking import DEFAULT, METHODS, rank
+    from hardpoint.training.ranking import METHODS, default, rank
 
     if method is not None and method not in METHODS:
         raise InputError(f"no ranking method {method!r}; methods are {', '.join(METHODS)}")
@@ -244,7 +244,7 @@ def rank_file(
         _check_shape(model.input.shape[1:], data)
         network = convert(model, data.format, name=path.stem)
     x = data.train.x[:images].reshape(-1, *network.input_shape)
-    ranking = rank(method or DEFAULT, network, x, seed=seed, data=data.name, trials=trials)
+    ranking = rank(method or default(network), network, x, seed=seed, data=data.name, trials=trials)
     ranking.save(out)
     return ranking, network
 

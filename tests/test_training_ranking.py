@@ -12,9 +12,10 @@ from hardpoint.fixed import Fixed, wrap
 from hardpoint.layers import Add, Conv, Dense, MaxPool, requantise
 from hardpoint.network import Criterion, Network
 from hardpoint.ranking import Ranking
+from hardpoint.training.flips import expected_flips, flipped, margin
 from hardpoint.training.gradients import gradients
 from hardpoint.training.injection import inject
-from hardpoint.training.ranking import DEFAULT, METHODS, bit_effects, rank
+from hardpoint.training.ranking import METHODS, bit_effects, default, rank
 
 BITS = 14
 RNG = np.random.default_rng(5)
@@ -113,6 +114,7 @@ def test_gradients_are_the_networks_own_and_agree_with_differences() -> None:
     found = list(gradients(network, x, lambda tf, outputs: outputs[:, 0], batch=7))
     outputs = np.concatenate([part.outputs for part in found])
     assert np.array_equal(outputs * 4, network(x))
+    checked = same = 0
     for index, layer in enumerate(network.gemms):
         acts = np.concatenate([part.acts[index] for part in found])
         grads = np.concatenate([part.grads[index] for part in found])
@@ -129,6 +131,38 @@ def test_gradients_are_the_networks_own_and_agree_with_differences() -> None:
                 slope = grads[image].ravel()[neuron]
                 # where a maximum changes hands, the difference is that of another branch
                 assert change == slope or (layer.name != "d" and 0 in (change, slope))
+                checked, same = checked + 1, same + (change == slope)
+    assert same > 0.8 * checked
+
+
+def test_expected_flips_weigh_every_column_of_every_neuron() -> None:
+    """By hand, one flip at a time: the exact change of what is read next, times the slope, as a share of the margin."""
+    rng = np.random.default_rng(3)
+    w, act = Fixed(5, 4, True), Fixed(5, 3, False)
+    a = Conv("a", "input", rng.integers(-15, 16, (2, 2, 1, 2)), rng.integers(-15, 16, 2), 4, act, w, relu=True)
+    d = Dense("d", "p", rng.integers(-15, 16, (8, 3)), rng.integers(-15, 16, 3), 4, Fixed(6, 2, True), w)
+    network = Network((6, 6, 1), Fixed(4, 4, False), (a, MaxPool("p", "a", (2, 2), (2, 2)), d))
+    x = rng.integers(0, 16, (12, 6, 6, 1))
+    trace = network.trace(x)
+    lead = np.sort(trace["d"], axis=1)[:, -1] - np.sort(trace["d"], axis=1)[:, -2]
+    slopes = np.concatenate([part.grads[0] for part in gradients(network, x, margin, layers=["p"])]) * 2.0**-act.frac * 4
+    want = np.zeros((5, 5, 2))
+    for image in range(len(x)):
+        for row in range(5):
+            for col in range(5):
+                for channel in range(2):
+                    for column in range(BITS):
+                        new = trace["a"][image].copy()
+                        new[row, col, channel] = flipped(network, a, trace, column, BITS)[image, row, col, channel]
+                        pooled = network.layers[1](new[None], 31)[0] - trace["p"][image]
+                        share = -(pooled * slopes[image]).sum() / max(lead[image], 0.5)
+                        want[row, col, channel] += np.clip(share, 0, 1) ** 4 / len(x)
+    found = expected_flips(network, x, BITS, batch=5)
+    assert np.allclose(found[0], want, rtol=1e-9, atol=1e-12)
+    assert want[4].max() == 0, "no window holds the last row"
+    assert want.max() > 0
+    assert found[1].shape == (3,)
+    assert found[1].min() > 0
 
 
 @pytest.fixture(scope="module")
@@ -171,22 +205,25 @@ def test_better_than_random_by_a_factor_of_three(converted: Any) -> None:
     data, network = converted
     hit = inject(network, data.test.x, 60_000, seed=2)
     share = {}
-    for method in (DEFAULT, "random"):
+    for method in ("flips", "second-order", "random"):
         ranking = rank(method, network, data.train.x[:300])
         masks = ranking.important(0.1, "global")
         vulnerable = hit.vulnerability(network)
         share[method] = sum(float(v[m].sum()) for v, m in zip(vulnerable, masks, strict=True)) / hit.critical.sum()
-    assert share[DEFAULT] > 3 * share["random"]
+    assert share["flips"] > 3 * share["random"]
+    assert share["second-order"] > 3 * share["random"]
+    assert default(network) == "flips"
 
 
 def test_rankings_that_cannot_be_made() -> None:
     network = small()
     x = RNG.integers(0, 16, (4, 5, 5, 2))
-    with pytest.raises(InputError, match="no ranking method 'gradiant'; methods are gradient"):
+    with pytest.raises(InputError, match="no ranking method 'gradiant'; methods are flips, gradient"):
         rank("gradiant", network, x)
     scores = dataclasses.replace(network, criterion=Criterion("threshold", 0))
     with pytest.raises(InputError, match="by margin needs a network with criterion top1, not threshold"):
         rank("margin", scores, x, bits=BITS)
-    assert all(score.max() > 0 for score in rank("gradient", scores, x, bits=BITS).neurons)
+    assert default(scores) == "gradient"
+    assert all(score.max() > 0 for score in rank(default(scores), scores, x, bits=BITS).neurons)
     with pytest.raises(InputError, match="at least one"):
         rank("random", network, x[:0])

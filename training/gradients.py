@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ PAD = -float(1 << 40)  # never a maximum
 
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """A batch: real values `acts[l]` of array layer l's outputs (images, *shape), and d target / d value, of that shape.
+    """A batch: real values `acts[i]` of the i-th layer asked for (images, *shape), and d target / d value, of that shape.
 
     `outputs` (images, outputs) are the network's real outputs, `target` (images,) is what was differentiated.
     """
@@ -32,8 +32,12 @@ class Gradients:
     target: Floats
 
 
-def gradients(network: Network, x: NDArray[Any], target: Any, batch: int = 50) -> Iterator[Gradients]:
-    """Differentiate `target(tf, outputs)`, a value per image, with respect to every array layer's outputs, batch by batch.
+def gradients(
+    network: Network, x: NDArray[Any], target: Any, batch: int = 50, layers: Sequence[str] | None = None
+) -> Iterator[Gradients]:
+    """Differentiate `target(tf, outputs)`, a value per image, with respect to layers' outputs, batch by batch.
+
+    `layers` are names of layers; the array layers where none are given.
 
     Forwards the network is evaluated in float64 on its own codes, so every value is exactly the network's (sums stay
     below 2**53). Backwards, requantisation counts as the identity where it does not saturate and stops the gradient
@@ -42,7 +46,7 @@ def gradients(network: Network, x: NDArray[Any], target: Any, batch: int = 50) -
     """
     tf = load().tf
     unit = {name: 2.0**-fmt.frac for name, fmt in network.formats.items()}
-    gemms = [layer.name for layer in network.gemms]
+    wanted = list(layers) if layers is not None else [layer.name for layer in network.gemms]
     last = network.layers[-1].name
     for start in range(0, len(x), batch):
         codes = network.check_input(x[start : start + batch])
@@ -53,13 +57,13 @@ def gradients(network: Network, x: NDArray[Any], target: Any, batch: int = 50) -
             outputs = tf.reshape(values[last], (len(codes), -1)) * unit[last]
             if network.output_order is not None:
                 outputs = tf.gather(outputs, list(network.output_order), axis=1)
-            wanted = target(tf, outputs)
-        found = tape.gradient(wanted, [values[name] for name in gemms], unconnected_gradients="zero")
+            aim = target(tf, outputs)
+        found = tape.gradient(aim, [values[name] for name in wanted], unconnected_gradients="zero")
         yield Gradients(
-            [np.asarray(values[name]) * unit[name] for name in gemms],
-            [np.asarray(grad) / unit[name] for name, grad in zip(gemms, found, strict=True)],
+            [np.asarray(values[name]) * unit[name] for name in wanted],
+            [np.asarray(grad) / unit[name] for name, grad in zip(wanted, found, strict=True)],
             np.asarray(outputs),
-            np.asarray(wanted),
+            np.asarray(aim),
         )
 
 
@@ -69,7 +73,9 @@ def _forward(tf: Any, network: Network, source: Any) -> dict[str, Any]:
     for layer in network.layers:
         reads = [values[name] for name in layer.inputs]
         if isinstance(layer, MaxPool):
-            values[layer.name] = tf.nn.max_pool2d(_padded(tf, reads[0], layer.pad, PAD), layer.size, layer.stride, "VALID")
+            values[layer.name] = tf.nn.max_pool2d(
+                _padded(tf, reads[0], layer.pad, PAD), layer.size, layer.stride, "VALID"
+            )
             continue
         if isinstance(layer, Conv):
             acc = _convolution(tf, layer, _padded(tf, reads[0], layer.pad, 0.0)) + tf.constant(layer.bias, tf.float64)

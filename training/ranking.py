@@ -8,21 +8,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
-from hardpoint.fixed import wrap
-from hardpoint.layers import requantise
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
+from hardpoint.training.flips import expected_flips, flipped, margin
 from hardpoint.training.gradients import gradients
 from hardpoint.training.injection import inject
 
-__all__ = ["DEFAULT", "MEASURED", "METHODS", "bit_effects", "rank"]
+__all__ = ["MEASURED", "METHODS", "bit_effects", "default", "rank"]
 
-METHODS = ("gradient", "margin", "taylor", "second-order", "activation", "weight", "random", "injection")
+METHODS = ("flips", "gradient", "margin", "taylor", "second-order", "activation", "weight", "random", "injection")
 MEASURED = ("injection",)
 """Methods that inject faults; the others need none."""
-DEFAULT = "second-order"
 BIT_IMAGES = 100  # bits differ by layer, hardly by image
 Neurons = list[NDArray[np.float64]]
+
+
+def default(network: Network) -> str:
+    """The method that covers most without injection (docs/results.md); `flips` needs a decision between classes."""
+    return "flips" if network.criterion.kind == "top1" else "gradient"
 
 
 def rank(
@@ -40,7 +43,8 @@ def rank(
 
     With E over images, a the neuron's output, R the range of its format and L the cross entropy of the outputs against
     the network's own decision (where the criterion is not top-1: the outputs' squared distance from themselves moved by
-    one step): `gradient` R E|dL/da|; `taylor` E|a dL/da|; `second-order` R^2 E(dL/da)^2 (the diagonal of the empirical
+    one step): `flips` the expected number of accumulator columns whose flip turns the decision, to first order
+    (`training.flips`); `gradient` R E|dL/da|; `taylor` E|a dL/da|; `second-order` R^2 E(dL/da)^2 (the diagonal of the empirical
     Fisher matrix); `margin` E min(1, R |d(z1 - z2)/da| / (z1 - z2)) for the largest two outputs z1, z2; `activation`
     E|a|; `weight` the sum of |w| over the products; `random`; `injection` the critical share of `trials` accumulator
     flips. All but `random` and `injection` are multiplied by the neuron's MACs, its exposure, unless `exposure` is off
@@ -56,8 +60,8 @@ def rank(
         raise InputError(f"no ranking method {method!r}; methods are {', '.join(METHODS)}")
     if len(x) < 1:
         raise InputError("a ranking needs images, at least one")
-    if method == "margin" and network.criterion.kind != "top1":
-        raise InputError(f"ranking by margin needs a network with criterion top1, not {network.criterion.kind}")
+    if method in ("flips", "margin") and network.criterion.kind != "top1":
+        raise InputError(f"ranking by {method} needs a network with criterion top1, not {network.criterion.kind}")
     shapes = [network.shapes[layer.name] for layer in network.gemms]
     if method == "random":
         rng = np.random.default_rng([seed, 0x4A4D])
@@ -69,6 +73,8 @@ def rank(
             np.broadcast_to(np.abs(layer.matrix()).sum(axis=0), shape).astype(np.float64)
             for layer, shape in zip(network.gemms, shapes, strict=True)
         ]
+    elif method == "flips":
+        scores = expected_flips(network, x, bits)
     elif method == "activation":
         scores = _activations(network, x)
     else:
@@ -92,12 +98,12 @@ def _gradients(method: str, network: Network, x: NDArray[Any]) -> Neurons:
     reach = [float(layer.out.magnitude) * 2.0**-layer.out.frac for layer in network.gemms]
     totals: Neurons = [np.zeros(network.shapes[layer.name]) for layer in network.gemms]
     step = 2.0 ** -network.formats[network.layers[-1].name].frac
-    for found in gradients(network, x, _margin if method == "margin" else _loss(network, step)):
+    for found in gradients(network, x, margin if method == "margin" else _loss(network, step)):
         for total, act, grad, r in zip(totals, found.acts, found.grads, reach, strict=True):
             size = np.abs(grad)
             if method == "margin":  # a tie breaks at half a step
-                margin = np.maximum(found.target, step / 2).reshape(-1, *[1] * (grad.ndim - 1))
-                score = np.minimum(1.0, r * size / margin)
+                lead = np.maximum(found.target, step / 2).reshape(-1, *[1] * (grad.ndim - 1))
+                score = np.minimum(1.0, r * size / lead)
             elif method == "taylor":
                 score = np.abs(act) * size
             elif method == "second-order":
@@ -106,11 +112,6 @@ def _gradients(method: str, network: Network, x: NDArray[Any]) -> Neurons:
                 score = r * size
             total += score.sum(axis=0)
     return [total / len(x) for total in totals]
-
-
-def _margin(tf: Any, outputs: Any) -> Any:
-    best = tf.math.top_k(outputs, 2).values
-    return best[:, 0] - best[:, 1]
 
 
 def _loss(network: Network, step: float) -> Any:
@@ -134,17 +135,13 @@ def bit_effects(network: Network, x: NDArray[Any], bits: int = 24) -> list[NDArr
     effects = []
     trace = network.trace(x)
     for layer in network.gemms:
-        acc = (
-            layer.accumulate(trace[layer.input], network.formats[layer.input].magnitude) - layer.bias
-        )  # which is added behind the array
         if network.accumulator_bits(layer) > bits:
             raise InputError(
                 f"layer {layer.name}: its sums need {network.accumulator_bits(layer)} bits, the accumulator has {bits}"
             )
         table = np.zeros((bits, 2))
         for column in range(bits):
-            flipped = wrap(acc + np.where((acc >> column) & 1, -1, 1) * (1 << column) + layer.bias, bits)
-            change = np.abs(requantise(flipped, layer.shift, layer.out, layer.relu) - trace[layer.name])
+            change = np.abs(flipped(network, layer, trace, column, bits) - trace[layer.name])
             table[column] = (change != 0).mean(), change.mean()
         effects.append(table)
     return effects
