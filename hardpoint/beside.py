@@ -8,13 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hardpoint import ecc
 from hardpoint.array import Array
 from hardpoint.network import Network
-from hardpoint.sites import BUFFERS, INDEX_BITS, OVERHANG, PE_SITES, SITES, UNIT_CARRY_WIDTH, UNIT_ROW, Stream
+from hardpoint.sites import BUFFERS, FAULT, INDEX_BITS, OVERHANG, PE_SITES, SITES, UNIT_CARRY_WIDTH, UNIT_ROW, Stream
 
 __all__ = [
     "buffer_codes",
     "buffer_streams",
+    "decoded",
     "live_buffers",
     "live_unit",
     "unit_bits",
@@ -151,3 +153,36 @@ def live_buffers(faults: NDArray[Any], array: Array, network: Network) -> NDArra
     )
     count, bits = sizes[here].T
     return np.asarray(good & (faults["step"] < count) & (faults["bit"] < bits))
+
+
+def decoded(flips: NDArray[Any], network: Network) -> NDArray[Any]:
+    """`flips` as the decoder of ECC leaves them: what it does not correct, and per word that it gives up on a mark.
+
+    The mark is a flip of copy 1 whose step is the word's first code, bit 0. Flips of other sites are passed on.
+    """
+    buffered = flips["site"] >= SITES.index(BUFFERS[0])
+    if not buffered.any():
+        return flips
+    patterns: dict[tuple[int, int, int, int], list[int]] = {}
+    sizes = [list(buffer_codes(network, layer).values()) for layer in range(len(network.gemms))]
+    for flip in flips[buffered]:
+        site, layer = int(flip["site"]), int(flip["layer"])
+        width = -(-sizes[layer][site - SITES.index(BUFFERS[0])][1] // 8)
+        word, bit = int(flip["step"]), int(flip["bit"])
+        if not flip["copy"]:
+            word, bit = divmod(8 * width * word + bit, 64)
+        patterns.setdefault((int(flip["image"]), layer, site, word), [0, 0])[int(flip["copy"])] ^= 1 << bit
+    errors = np.array(list(patterns.values()), np.uint64)
+    left, found = ecc.decode(errors[:, 0], errors[:, 1])
+    records = []
+    for (image, layer, site, word), pattern, state in zip(patterns, left.tolist(), found.tolist(), strict=True):
+        codes, bits = sizes[layer][site - SITES.index(BUFFERS[0])]
+        width = -(-bits // 8)
+        places = [(word * 64 + bit) for bit in range(64) if pattern >> bit & 1]
+        struck = [(*divmod(place, 8 * width), 0) for place in places]
+        if state == ecc.DETECTED:
+            struck.append((8 * word // width, 0, 1))
+        for code, bit, copy in struck:
+            if code < codes and bit < bits:
+                records.append((image, layer, 0, code, 0, 0, site, copy, bit, 0, 0, 0, 0, 0))
+    return np.concatenate([flips[~buffered], np.array(records, FAULT)])

@@ -9,14 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
-from hardpoint.faults import SITES, live
+from hardpoint.beside import decoded
+from hardpoint.errors import InputError
+from hardpoint.faults import SITES, UNIT_ROW, live
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
+from hardpoint.program import weight_place
 from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged
 
-__all__ = ["FLIP", "FORCE", "KEEP", "Strikes", "acting"]
+__all__ = ["FLIP", "FORCE", "KEEP", "LISTS", "Strikes", "acting"]
 
 I = NDArray[np.int64]  # noqa: E741 - an array of integers
+
+LISTS = ("core", "unit", "index", "abuf", "obuf", "wbuf")
+"""The lists of strikes of an array layer, in the order in which they lie in the strike buffer."""
+
+PLAYED = 1
+"""How many of the lists the accelerator reads; strikes of the others are refused."""
 
 
 def acting(site: I, tile: I, step: I, k: I, rows: int) -> I:
@@ -40,11 +49,15 @@ def acting(site: I, tile: I, step: I, k: I, rows: int) -> I:
 class Strikes:
     """Translates faults of `network` on `array` into the words of the accelerator's strike buffer.
 
-    A strike is two words: time in bits 0-47, kind in 48-49, site in 50-52 and (its fourth bit) 55, copy in 53-54; then
-    the mask in columns (bit b of it is column b) in bits 0-39, row in 40-47, column in 48-55. Per image the buffer holds the length of its
-    block in words, then per array layer a count and that many strikes in order of time. Every layer starts with
-    nothing struck, so stuck bits are said again at the start of each layer. Times are logical for the C++ core; for
-    the Verilog core (`cycles`) they are cycles of the array (`hardpoint.schedule`).
+    Per image the buffer holds the length of its block in words, then per array layer the lists of LISTS, each a count
+    and that many strikes in order of time. A strike is two words: time in bits 0-47, kind in 48-49, site in 50-52 and (its
+    fourth bit) 55, copy in 53-54; then the mask in columns (bit b of it is column b) in bits 0-39, row in 40-47, column
+    in 48-55. Every layer starts with nothing struck, so stuck bits are said again at the start of each layer.
+
+    Times of the array are tile * period + step for the C++ core, and cycles (`hardpoint.schedule`) for the Verilog core
+    (`cycles`); of the recompute unit neuron * (S + 1) + step; of its index memory the neuron's place in the list; of buffers
+    the number of the code, or of a weight its byte in memory (`hardpoint.program.weight_place`). Of buffers with ECC, what
+    its decoder leaves is struck, and copy 1 of a word's first code says that it gave up.
     """
 
     array: Array
@@ -56,19 +69,42 @@ class Strikes:
         tilings = [Tiling.of(self.network.gemm(i), self.array) for i in range(len(self.network.gemms))]
         faults = faults[live(faults, self.array, self.network)]
         flips, stuck = faults[faults["effect"] == 0], faults[faults["effect"] != 0]
-        near = (flips["image"] >= first) & (flips["image"] < first + images)
-        parts = [self._timed(_flips(flips[near], first, tilings), tilings)]
+        flips = flips[(flips["image"] >= first) & (flips["image"] < first + images)]
+        if self.array.ecc:
+            flips = decoded(flips, self.network)
+        parts = [self._timed(self._flips(flips, first, tilings), tilings)]
         if len(stuck):
             parts.extend(self._stuck(stuck, first, images, tilings))
         return _pack(np.concatenate(parts), images, len(tilings))
 
+    def _flips(self, flips: NDArray[Any], first: int, tilings: list[Tiling]) -> NDArray[Any]:
+        """Flips by image, layer and time; those of one register in one step are one strike, two of one bit cancel."""
+        strikes = np.zeros(len(flips), STRIKE)
+        for name in ("image", "layer", *PLACE):
+            strikes[name] = flips[name]
+        strikes["image"] -= first
+        strikes["when"] = flips["tile"] * self._periods(tilings)[flips["layer"]] + flips["step"]
+        which = _list(flips)
+        unit, index, weights = (which == LISTS.index(name) for name in ("unit", "index", "wbuf"))
+        strikes["when"][unit] = (
+            flips["tile"][unit] * self._neuron_steps(tilings)[flips["layer"][unit]] + flips["step"][unit]
+        )
+        strikes["when"][index] = flips["tile"][index]
+        for layer in np.unique(flips["layer"][weights]):
+            here, tiling = weights & (flips["layer"] == layer), tilings[layer]
+            k, n = np.divmod(flips["step"][here].astype(np.int64), tiling.gemm.n)
+            strikes["when"][here] = weight_place(tiling, k, n)
+        strikes["mask"] = np.int64(1) << flips["bit"].astype(np.int64)
+        return merged(strikes, np.bitwise_xor)
+
     def _stuck(self, stuck: NDArray[Any], first: int, images: int, tilings: list[Tiling]) -> list[NDArray[Any]]:
         """Changes of the stuck bits, image by image and layer by layer."""
         made: dict[bytes, NDArray[Any]] = {}
-        parts = []
+        parts, neuron_steps = [], self._neuron_steps(tilings)
         for image in range(first, first + images):
             for layer, tiling in enumerate(tilings):
-                start, end = _span(stuck, image, layer, tiling)
+                neurons = len(self.network.important[layer])
+                start, end = _span(stuck, image, layer, tiling, neurons, int(neuron_steps[layer]))
                 on = start < end
                 if not on.any():
                     continue
@@ -85,25 +121,32 @@ class Strikes:
         if not self.cycles:
             return strikes
         sizes = [tiling.pixels if tiling.stationary else tiling.gemm.k for tiling in tilings]
-        return in_cycles(strikes, self.array, np.array(sizes, np.int64)[strikes["layer"]])
+        core = _list(strikes) == LISTS.index("core")
+        timed = in_cycles(strikes[core], self.array, np.array(sizes, np.int64)[strikes["layer"][core]])
+        return np.concatenate([timed, strikes[~core]])
+
+    def _periods(self, tilings: list[Tiling]) -> I:
+        return np.array([tiling.period for tiling in tilings], np.int64)
+
+    def _neuron_steps(self, tilings: list[Tiling]) -> I:
+        """Steps of the recompute unit per neuron, its hand-over included, layer by layer."""
+        lanes = 1 if self.array.recompute is None else self.array.recompute.lanes
+        return np.array([-(-tiling.gemm.k // lanes) + 1 for tiling in tilings], np.int64)
 
 
-def _flips(flips: NDArray[Any], first: int, tilings: list[Tiling]) -> NDArray[Any]:
-    """Flips by image, layer and time; those of one register in one step are one strike, two of one bit cancel."""
-    period = np.array([tiling.period for tiling in tilings], np.int64)
-    strikes = np.zeros(len(flips), STRIKE)
-    for name in ("image", "layer", *PLACE):
-        strikes[name] = flips[name]
-    strikes["image"] -= first
-    strikes["when"] = flips["tile"] * period[flips["layer"]] + flips["step"]
-    strikes["mask"] = np.int64(1) << flips["bit"].astype(np.int64)
-    return merged(strikes, np.bitwise_xor)
+def _list(records: NDArray[Any]) -> I:
+    """Number of the list of every record or strike."""
+    by_site = [LISTS.index(name) if name in LISTS else 0 for name in SITES]
+    number = np.array(by_site, np.int64)[records["site"]]
+    return np.asarray(np.where((number == 0) & (records["row"] == UNIT_ROW), LISTS.index("unit"), number))
 
 
-def _span(stuck: NDArray[Any], image: int, layer: int, tiling: Tiling) -> tuple[I, I]:
+def _span(stuck: NDArray[Any], image: int, layer: int, tiling: Tiling, neurons: int, neuron_steps: int) -> tuple[I, I]:
     """From which time of a layer on, and until which, each stuck bit holds; an end beyond the layer is its end."""
-    site = stuck["site"].astype(np.int64)
-    over = (tiling.tiles + 1) * tiling.period + tiling.rows
+    site, which = stuck["site"].astype(np.int64), _list(stuck)
+    over = np.select(
+        [which == 1, which == 2], [neurons * neuron_steps, neurons], (tiling.tiles + 1) * tiling.period + tiling.rows
+    )
     out = []
     for prefix in ("", "end_"):
         where = stuck[prefix + "image"].astype(np.int64), stuck[prefix + "layer"].astype(np.int64)
@@ -112,6 +155,8 @@ def _span(stuck: NDArray[Any], image: int, layer: int, tiling: Tiling) -> tuple[
             here = tile * tiling.period + np.minimum(step, tiling.period)
         else:
             here = acting(site, tile, step, np.full(len(stuck), tiling.gemm.k, np.int64), tiling.rows)
+        unit = tile * neuron_steps + np.minimum(step, neuron_steps)
+        here = np.select([which == 1, which == 2], [unit, tile + (step > 0)], here)
         earlier = (where[0] < image) | ((where[0] == image) & (where[1] < layer))
         same = (where[0] == image) & (where[1] == layer)
         out.append(np.where(earlier, 0, np.where(same, np.minimum(here, over), over)))
@@ -134,18 +179,22 @@ def _changes(stuck: NDArray[Any], start: I, end: I, layer: int) -> NDArray[Any]:
 
 def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]:
     """The words of the buffer."""
-    order = np.lexsort([strikes[name] for name in (*PLACE, "kind", "when", "layer", "image")])
+    which = _list(strikes)
+    if len(which) and int(which.max()) >= PLAYED:
+        raise InputError(f"the accelerator does not play strikes of {LISTS[int(which.max())]}")
+    order = np.lexsort(
+        [*(strikes[name] for name in (*PLACE, "kind", "when")), which, strikes["layer"], strikes["image"]]
+    )
     image, layer, when, kind, row, col, site, copy, mask = (strikes[name][order] for name in STRIKE.names or ())
-    counts = np.zeros((images, layers), np.int64)
-    np.add.at(counts, (image, layer), 1)
+    group = (image * layers + layer) * PLAYED + which[order]
+    counts = np.bincount(group, minlength=images * layers * PLAYED).reshape(images, layers * PLAYED)
     sizes = 1 + 2 * counts
     starts = np.concatenate([[0], np.cumsum(1 + sizes.sum(axis=1))])
     heads = starts[:-1, None] + 1 + np.cumsum(sizes, axis=1) - sizes
     out = np.zeros(starts[-1], np.uint64)
     out[starts[:-1]] = np.diff(starts)
     out[heads] = counts
-    group = image * layers + layer
-    place = heads[image, layer] + 1 + 2 * (np.arange(len(group)) - np.searchsorted(group, group))
+    place = heads.reshape(-1)[group] + 1 + 2 * (np.arange(len(group)) - np.searchsorted(group, group))
     out[place] = (when | (kind | (site & 7) << 2 | copy << 5 | (site >> 3) << 7) << 48).astype(np.uint64)
     out[place + 1] = (mask | row << 40 | col << 48).astype(np.uint64)
     return out

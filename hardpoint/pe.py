@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from hardpoint.array import baugh_wooley_constant, carry_bits, most_carry
@@ -56,7 +56,8 @@ class Pe:
     """The datapath of a PE with `act_bits` x `wgt_bits` operands and guarded columns >= `column` of `acc_bits`.
 
     `lo` and `hi` are its registers. Values of taps lie at bit 0 of their part; sites are "mul.lo" (PL), "mul.hi"
-    (PH_i, copy i), "carry", "vote" (V_i), "acc.lo", "acc.hi" (copy i).
+    (PH_i, copy i), "carry", "vote" (V_i), "acc.lo", "acc.hi" (copy i). `lanes` products are summed in a step (`dot`):
+    more than one in a recompute unit.
 
     >>> pe = Pe(8, 8, 24, 14)
     >>> for k, (a, w) in enumerate([(200, 100), (255, 128)]):  # 128 is the weight -128
@@ -71,6 +72,7 @@ class Pe:
     column: int
     lo: int = 0
     hi: tuple[int, int, int] = (0, 0, 0)
+    lanes: int = 1
 
     def votes(self, tap: Tap = untouched) -> tuple[int, int, int]:
         """V_i of the present registers."""
@@ -91,16 +93,36 @@ class Pe:
 
         Weight-stationary, `lo` and `hi` are set before to what the PE above wrote, and `bypassed` PEs pass it on.
         """
+        self.dot([a], [w], signed=signed, first=first, tap=tap, bypassed=bypassed)
+
+    def dot(
+        self,
+        a: Sequence[tuple[int, int, int]],
+        w: Sequence[tuple[int, int, int]],
+        *,
+        signed: bool,
+        first: bool,
+        tap: Tap = untouched,
+        bypassed: bool = False,
+    ) -> None:
+        """As `step`, of the sum of the products of the lanes `a` and `w`.
+
+        >>> pe = Pe(8, 8, 24, 14, lanes=2)
+        >>> pe.dot([(200,) * 3, (255,) * 3], [(100,) * 3, (128,) * 3], signed=False, first=True)
+        >>> pe.sum() == (200 * 100 - 255 * 128) % 2**24
+        True
+        """
         b, high_bits = self.column, self.acc_bits - self.column
-        mask = (1 << high_bits) - 1
-        low, _ = products(majority(*a), majority(*w), self.act_bits, self.wgt_bits, b, self.acc_bits, signed)
-        highs = [
-            products(x, y, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1] for x, y in zip(a, w, strict=True)
-        ]
+        mask, low, highs = (1 << high_bits) - 1, 0, [0, 0, 0]
+        for x, y in zip(a, w, strict=True):
+            low += products(majority(*x), majority(*y), self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[0]
+            for i, (u, v) in enumerate(zip(x, y, strict=True)):
+                high = products(u, v, self.act_bits, self.wgt_bits, b, self.acc_bits, signed)[1]
+                highs[i] = (highs[i] + high) & mask
         votes = (0, 0, 0) if first else self.votes(tap)
         used = int(not bypassed)
         t = (0 if first else self.lo) + tap("mul.lo", 0, low) * used
-        cw = carry_bits(self.act_bits, self.wgt_bits, b, self.acc_bits)
+        cw = carry_bits(self.act_bits, self.wgt_bits, b, self.acc_bits, self.lanes)
         carry = tap("carry", 0, (t >> b) & ((1 << cw) - 1)) * used
         self.lo = tap("acc.lo", 0, t & ((1 << b) - 1))
         highs = [tap("mul.hi", i, high) * used for i, high in enumerate(highs)]

@@ -6,11 +6,12 @@ from typing import Any
 
 import literal
 import numpy as np
+from literal_network import run as run_literally
 
 from hardpoint.array import Array
-from hardpoint.faults import FAULT, FaultList, live
+from hardpoint.faults import FaultList, live
 from hardpoint.fixed import Fixed
-from hardpoint.layers import Add, AvgPool, Conv, Dense, MaxPool, Rescale, requantise
+from hardpoint.layers import Add, AvgPool, Conv, Dense, MaxPool, Rescale
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
 
@@ -97,10 +98,8 @@ def depthwise_network(rng: np.random.Generator) -> Network:
 
 
 def literal_network(network: Network, array: Array, x: Any, faults: FaultList, bypass: Any = None) -> Any:
-    """Outputs of `network` with every GEMM computed by `literal.layer` while `faults` strike."""
-    return network.ordered(
-        np.concatenate([_image(network, array, x[i : i + 1], faults.faults, i, bypass) for i in range(len(x))])
-    )
+    """Outputs of `network` computed literally while `faults` strike."""
+    return run_literally(network, array, x, faults.faults, bypass)[0]
 
 
 def random_list(
@@ -122,42 +121,3 @@ def random_list(
         parts.append(part)
     faults = np.concatenate(parts)
     return FaultList.of(faults[live(faults, array, network)], array, network, images)
-
-
-def _image(network: Network, array: Array, x: Any, faults: Any, image: int, bypass: Any) -> Any:
-    values = {INPUT: network.check_input(x)}
-    for layer in network.layers:
-        if isinstance(layer, (Conv, Dense)):
-            values[layer.name] = _struck(
-                network, array, layer, values[layer.input], _local(faults, image, network.gemms.index(layer)), bypass
-            )
-        else:
-            inputs = [values[name] for name in layer.inputs]
-            values[layer.name] = layer(*inputs) if isinstance(layer, Add) else layer(inputs[0], 0)
-    out = values[network.layers[-1].name]
-    return out.reshape(1, -1)
-
-
-def _local(faults: Any, image: int, layer: int) -> Any:
-    """The faults of one image and layer, in the time of that layer alone."""
-    start = (faults["image"].astype(np.int64) << 16) | faults["layer"]
-    end = (faults["end_image"].astype(np.int64) << 16) | faults["end_layer"]
-    now = image << 16 | layer
-    flip = faults["effect"] == 0
-    here = np.where(flip, start == now, (start <= now) & (end >= now))
-    local, start, end = faults[here].copy(), start[here], end[here]
-    stuck = local["effect"] != 0
-    for names, before in ((("tile", "step"), stuck & (start < now)), (("end_tile", "end_step"), stuck & (end > now))):
-        for name in names:
-            local[name][before] = 0 if name in ("tile", "step") else 0xFFFFFFFF
-    return np.asarray(local, FAULT)
-
-
-def _struck(network: Network, array: Array, layer: Any, x: Any, faults: Any, bypass: Any) -> Any:
-    """One array layer of one image."""
-    tiling = Tiling.of(layer.gemm(x.shape[1:]), array)
-    signed = network.formats[layer.input].signed
-    sums = literal.layer(array, tiling, layer.patches(x)[0], layer.matrix(), signed, faults, bypass)
-    half = 1 << (array.acc_bits - 1)
-    acc = (sums + layer.bias + half) % (2 * half) - half
-    return requantise(acc, layer.shift, layer.out, layer.relu).reshape(1, *layer.shape(x.shape[1:]))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hardpoint.array import Array
-from hardpoint.faults import EFFECTS, FAULT, OVERHANG, PE_SITES, PERMANENT, SITES, live_pes
+from hardpoint.faults import EFFECTS, FAULT, OVERHANG, PE_SITES, PERMANENT, SITES, UNIT_ROW, live_pes
 from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
 from hardpoint.pe import Pe, ReducedPe, majority
@@ -25,9 +25,13 @@ class Strikes:
         here = faults[(faults["row"] == row) & (faults["col"] == col)]
         names = ("site", "copy", "bit", "effect", "tile", "step", "end_tile", "end_step")
         self.faults = [tuple(int(fault[name]) for name in names) for fault in here]
-        self.b, self.w = int(array.site_columns[row, col]), array.acc_bits
-        self.cw = array.carry_bits(array.guard(row, col)) if row < array.rows else 1
-        self.over = self.cw if row < array.rows else 0  # bits of PL above the guard column
+        self.w = array.acc_bits
+        if row == UNIT_ROW:
+            self.b, self.cw = array.unit_column, array.unit_carry_bits
+        else:
+            self.b = int(array.site_columns[row, col])
+            self.cw = 1 if row == array.rows else array.carry_bits(array.guard(row, col))
+        self.over = 0 if row == array.rows else self.cw  # bits of PL above the guard column
 
     def __call__(self, site: str, copy: int, value: int, time: tuple[int, int], low: int, high: int) -> int:
         """`value`, columns `low` .. `high` - 1 of copy `copy` of `site`, as struck at `time` = (tile, step).
@@ -106,6 +110,37 @@ def layer(array: Array, tiling: Tiling, a: Any, w: Any, signed: bool, faults: An
         for c, n in enumerate(tiling.channel(nt, np.arange(array.cols))):
             if n >= 0:
                 here[:, n] = tile[: len(here), c]
+    return out
+
+
+def recompute(array: Array, gemm: Gemm, a: Any, w: Any, signed: bool, neurons: Any, sums: Any, faults: Any) -> Any:
+    """`sums` (M, N) with those of `neurons` overwritten by what the recompute unit makes of `a` and `w` (see `layer`)."""
+    unit, m, n = array.recompute, array.act_bits, array.wgt_bits
+    out, b, high = sums.copy(), array.unit_column, array.unit_column if unit.guard.drain else array.acc_bits
+    strikes = [Strikes(faults, array, UNIT_ROW, lane) for lane in range(unit.lanes)]
+    steps, copies = -(-gemm.k // unit.lanes), 3 if unit.guard.operand else 1
+    for i, listed in enumerate(neurons):
+        neuron = strikes[0]("index", 0, int(listed), (i, 0), 0, 24)
+        if neuron >= gemm.m * gemm.n:
+            continue
+        pixel, channel = divmod(neuron, gemm.n)
+        row = a[pixel, :, channel] if gemm.depthwise else a[pixel]
+        pe = Pe(m, n, array.acc_bits, b, lanes=unit.lanes)
+        for step in range(steps):
+            pairs: list[Any] = [[], []]
+            for lane, struck in enumerate(strikes):
+                k = step * unit.lanes + lane
+                for site, bits, codes, pair in (("act", m, row, pairs[0]), ("wgt", n, w[:, channel], pairs[1])):
+                    code = int(codes[k]) & ((1 << bits) - 1) if k < gemm.k else 0
+                    held = [struck(site, copy, code, (i, step), 0, bits) for copy in range(copies)]
+                    pair.append(tuple(received(held, 3)))
+            pe.dot(*pairs, signed=signed, first=step == 0, tap=functools.partial(strikes[0].tap, time=(i, step)))
+        votes = pe.votes(functools.partial(strikes[0].tap, time=(i, steps)))
+        words = [pe.lo | vote << b for vote in votes]
+        low = strikes[0]("drain", 0, words[0] & ((1 << high) - 1), (i, steps), 0, high)
+        highs = [strikes[0]("drain", copy, words[copy] >> high, (i, steps), high, array.acc_bits) for copy in range(3)]
+        total = low | majority(*highs) << high
+        out[pixel, channel] = total - (total >> (array.acc_bits - 1) << array.acc_bits)
     return out
 
 
