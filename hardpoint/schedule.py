@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.faults import SITES
 
-__all__ = ["ALL", "FLIP", "FORCE", "KEEP", "PLACE", "STRIKE", "in_cycles", "merged"]
+__all__ = ["ALL", "FLIP", "FORCE", "KEEP", "PLACE", "STRIKE", "in_cycles", "merged", "tile_cycles"]
 
 FLIP, KEEP, FORCE = range(3)
 """Kinds of a strike: bits to invert in one step; bits to keep, and bits to force to one, from now on."""
@@ -26,10 +26,21 @@ ALL = (1 << 40) - 1
 PLACE = ("row", "col", "site", "copy")
 
 
-def in_cycles(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray[Any]:
-    """`strikes` (dtype STRIKE, `when` = tile * max(K, rows) + step) with `when` in cycles since a layer's first beat.
+def tile_cycles(array: Array, k: Any) -> Any:
+    """Cycles from one tile's first step to the next one's, where a tile has `k` steps or, weight-stationary, `k` pixels.
 
-    `k` is K of every strike's layer. Columns below and from a PE's guard column on act in different cycles in copy 0
+    >>> tile_cycles(Array(8, 8), 5), tile_cycles(Array(8, 8, dataflow="ws"), 5), tile_cycles(Array(1, 8, dataflow="ws"), 2)
+    (8, 13, 4)
+    """
+    cycles = np.maximum(k + array.rows, 4) if array.dataflow == "ws" else np.maximum(k, array.rows)
+    return int(cycles) if np.ndim(cycles) == 0 else cycles
+
+
+def in_cycles(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray[Any]:
+    """`strikes` (dtype STRIKE, `when` = tile * period + step) with `when` in cycles since a layer's first beat.
+
+    `k` is K of every strike's layer, and the period is max(K, rows); weight-stationary, `k` is the number of pixels of a
+    tile, and the period rows + `k`. Columns below and from a PE's guard column on act in different cycles in copy 0
     of `acc`; a strike on both becomes two. Strikes that come to act in one cycle become one.
 
     >>> one = np.array([(0, 0, 20, FLIP, 1, 2, SITES.index("acc"), 0, 1 << 5)], STRIKE)
@@ -77,7 +88,7 @@ def _stuck(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray
 
 def _parts(strikes: NDArray[Any], array: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Columns of each strike's word below its PE's guard column, and the others."""
-    below = (np.int64(1) << array.column_map[strikes["row"], strikes["col"]]) - 1
+    below = (np.int64(1) << array.site_columns[strikes["row"], strikes["col"]]) - 1
     return below, ALL & ~below
 
 
@@ -91,8 +102,8 @@ def _cycle(
     """
     when, row, col, site, copy = (strikes[name] for name in ("when", "row", "col", "site", "copy"))
     rows = array.rows
-    period = np.maximum(k, rows)
-    skew = when + row + col
+    period = k + rows if array.dataflow == "ws" else np.maximum(k, rows)
+    skew = when // period * tile_cycles(array, k) + when % period + row + col
     single = low & (copy == 0)
     late = np.asarray((array.column_map < array.acc_bits).any(axis=0), np.int64)
     pipeline = 2 + late[col] + col

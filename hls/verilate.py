@@ -65,12 +65,13 @@ def build(
         files = {key: text for key, text in files.items() if not key.endswith(".cpp") or key in compile.CORE_UNITS}
     sources = resources.files("hardpoint.hls") / "rtl" / ("engine" if engine else "")
     files["model.cpp"] = (sources / "model.cpp").read_text(encoding="utf-8")
-    rtl, parameters, top = verilog.sources(), verilog.parameters(array), verilog.TOP
+    rtl, parameters, top = verilog.sources(), verilog.parameters(array), verilog.top(array)
     if engine:
         rtl, top = {**rtl, **verilog.engine_sources(array)}, verilog.ENGINE
     shell_flags = (*SHELL_FLAGS, "-DHARDPOINT_ENGINE", f"-DHARDPOINT_STALLS={int(stalls)}") if engine else SHELL_FLAGS
     parts = [part for table in (files, rtl, parameters) for key in sorted(table) for part in (key, table[key])]
-    library = folder / f"{'engine' if engine else 'rtl'}-{digest(*parts, repr((VERILATOR, MODEL_FLAGS, shell_flags)))}.so"
+    name = digest(*parts, repr((VERILATOR, MODEL_FLAGS, shell_flags)))
+    library = folder / f"{'engine' if engine else 'rtl'}-{name}.so"
     if library.exists():
         return library
     runtime = _runtime(folder)

@@ -8,24 +8,29 @@ from importlib import resources
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 
-__all__ = ["ENGINE", "TOP", "engine_sources", "flattened", "parameters", "sources"]
+__all__ = ["ENGINE", "TOP", "WS_TOP", "engine_sources", "flattened", "parameters", "sources", "top"]
 
-TOP = "hardpoint_core"
-"""The module of the whole array."""
+TOP, WS_TOP = "hardpoint_core", "hardpoint_ws"
+"""The modules of the whole array, output-stationary and weight-stationary."""
 
 ENGINE = "hardpoint_engine"
 """The module that enters an HLS project as a black box: the array between streams."""
 
 
+def top(array: Array) -> str:
+    """The module of the whole array for the dataflow of `array`."""
+    return WS_TOP if array.dataflow == "ws" else TOP
+
+
 def sources() -> dict[str, str]:
-    """The hand-written Verilog of the array by file name."""
+    """The hand-written Verilog of the arrays by file name."""
     folder = resources.files("hardpoint.hls") / "rtl"
-    names = sorted(item.name for item in folder.iterdir() if item.name.startswith("hp_") or item.name == f"{TOP}.v")
+    names = sorted(item.name for item in folder.iterdir() if item.name.endswith((".v", ".vh")))
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
 def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
-    """Parameters of `hardpoint_core` for `array`, as Verilog literals.
+    """Parameters of the module `top(array)`, as Verilog literals.
 
     `events` adds the counting of votes that disagree; injection builds (`array.taps`) have it unless told otherwise.
 
@@ -34,8 +39,8 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     >>> table["CLASS"], table["B0"], table["B1"], table["DRAIN"]
     ("8'h11", '24', '14', "3'h2")
     """
-    if array.dataflow != "os" or array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
-        raise InputError("the Verilog core is output-stationary with guarded columns; this array is not")
+    if array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
+        raise InputError("the Verilog core has guarded columns and no recompute unit; this array is not such")
     guards = array.guards + array.guards[:1] * (3 - len(array.guards))
     classes = sum(int(index) << (2 * place) for place, index in enumerate(array.class_map.ravel()))
     table = {
@@ -46,10 +51,13 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
         "W": str(array.acc_bits),
         "CLASS": f"{2 * array.rows * array.cols}'h{classes:x}",
         "OPERAND": f"3'h{sum(guard.operand << i for i, guard in enumerate(guards)):x}",
-        "DRAIN": f"3'h{sum(guard.drain << i for i, guard in enumerate(guards)):x}",
         "TAPS": str(int(array.taps)),
         "EVENTS": str(int(array.taps if events is None else events)),
     }
+    if array.dataflow == "ws":
+        table["DEPTH"] = str(array.depth)
+    else:
+        table["DRAIN"] = f"3'h{sum(guard.drain << i for i, guard in enumerate(guards)):x}"
     for i, guard in enumerate(guards):
         table[f"B{i}"] = str(array.acc_bits if guard.column is None else guard.column)
     return table
@@ -59,10 +67,11 @@ def engine_sources(array: Array) -> dict[str, str]:
     """What the black box adds to `sources`: its module, and `array` as the parameters that it includes.
 
     >>> print(engine_sources(Array(2, 2))["hardpoint_parameters.vh"].splitlines()[1])
-    parameter R = 2,
+    parameter WS = 0,
     """
     module = (resources.files("hardpoint.hls") / "rtl" / "engine" / f"{ENGINE}.v").read_text(encoding="utf-8")
-    lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(parameters(array)).items())
+    table = {"WS": str(int(array.dataflow == "ws")), "DEPTH": str(array.depth), "DRAIN": "3'h0", **parameters(array)}
+    lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(table).items())
     header = f"// Generated for array {array.digest}.\n{lines}\n"
     return {f"{ENGINE}.v": module, "hardpoint_parameters.vh": header}
 

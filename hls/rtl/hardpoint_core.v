@@ -38,8 +38,8 @@ module hardpoint_core #(
     output wire [32*C-1:0] votes,    // votes that disagreed since reset, by column
     input wire [R*C-1:0] bypass,     // PE (r, c) at bit r C + c: hands over zero
     input wire inj_valid,            // loads one mask word, while `ce` is low; it holds two cycles later
-    input wire [5:0] inj_row,
-    input wire [5:0] inj_col,
+    input wire [7:0] inj_row,        // what lies beyond the array strikes nothing
+    input wire [7:0] inj_col,
     input wire [2:0] inj_site,
     input wire [1:0] inj_copy,
     input wire [1:0] inj_kind,

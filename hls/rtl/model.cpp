@@ -18,7 +18,8 @@ typedef unsigned long long Bits;
 
 constexpr int COLUMN_OF[3] = {Pe<Guard0>::B, Pe<Guard1>::B, Pe<Guard2>::B};
 
-int guard_column(int r, int c) { return COLUMN_OF[CLASS_OF[r][c]]; }
+// A weight-stationary array's accumulator row has the guards of the row above it.
+int guard_column(int r, int c) { return COLUMN_OF[CLASS_OF[r < ROWS ? r : ROWS - 1][c]]; }
 
 // Whether column c drains a cycle late, because it holds guarded processing elements.
 bool late(int c) {
@@ -54,11 +55,16 @@ Bits take(const VlWide<Words> &port, int low, int width) {
     return value & ((Bits(1) << width) - 1);
 }
 
+// Cycles from one tile's first step to the next one's, and steps, where a tile has `steps` steps.
+Bits steps_of(Bits steps) { return WEIGHTS_STAY || steps > ROWS ? steps : Bits(ROWS); }
+Bits cycles_of(Bits steps) { return WEIGHTS_STAY && steps < 4 ? 4 : steps_of(steps); }
+
 // The cycle in which PE (row, col) does at `site` what the array does at logical time `when`, for the columns below
 // its guard column (`low`) or from it on; docs/hardware.md derives it. A drain register of an upper row has no such
 // cycle for the last steps of a tile: then `dead`, and the cycle is that of the next tile's hand-over.
-Bits cycle(const Strike &strike, bool low, Bits steps, Bits period, bool &dead) {
-    const Bits skew = strike.row + strike.col, when = strike.when;
+Bits cycle(const Strike &strike, bool low, Bits steps, bool &dead) {
+    const Bits period = steps_of(steps), tile = strike.when / period, step = strike.when % period;
+    const Bits when = tile * cycles_of(steps) + step, skew = strike.row + strike.col;
     dead = false;
     switch (int(strike.site)) {
         case ACT:
@@ -79,19 +85,19 @@ Bits cycle(const Strike &strike, bool low, Bits steps, Bits period, bool &dead) 
 typedef std::map<std::tuple<Bits, int, int, int, int, int>, Bits> Schedule;
 
 // Strikes as cycles. The two halves of a copy 0 that is struck below and above its guard column act in different cycles.
-Schedule schedule(hls::stream<StrikeWord> &strikes, unsigned count, Bits steps, Bits period) {
+Schedule schedule(hls::stream<StrikeWord> &strikes, unsigned count, Bits steps) {
     typedef std::tuple<int, int, int, int, int> Word;
     Schedule flips, stuck, found;
     for (unsigned i = 0; i < count; ++i) {
         const Strike strike = unpack(strikes.read());
-        if (strike.row >= ROWS || strike.col >= COLS || strike.site >= SITES) continue;
+        if (strike.row >= SITE_ROWS || strike.col >= COLS || strike.site >= SITES) continue;
         const Bits below = (Bits(1) << guard_column(strike.row, strike.col)) - 1;
         const int row = strike.row, col = strike.col, site = strike.site, copy = strike.copy, kind = strike.kind;
         const Bits data = strike.kind == KEEP ? ~Bits(strike.data) : Bits(strike.data);  // taps store stuck zeros
         for (int half = 0; half < 2; ++half) {
             const Bits part = half == 0 ? below : ~below;
             bool dead;
-            const Bits now = cycle(strike, (half == 0 && copy == 0) || copy == OVERHANG, steps, period, dead);
+            const Bits now = cycle(strike, (half == 0 && copy == 0) || copy == OVERHANG, steps, dead);
             if (kind == FLIP && !dead) flips[std::make_tuple(now, row, col, site, copy, kind)] |= data & part;
             // Changes of the halves are kept apart, by the spare bits of the key, until they are merged in order.
             if (kind != FLIP) stuck[std::make_tuple(now, row, col, site, copy, kind + 4 * half)] = data & part;
@@ -110,6 +116,16 @@ Schedule schedule(hls::stream<StrikeWord> &strikes, unsigned count, Bits steps, 
         if (item.second != 0) found.insert(item);
     }
     return found;
+}
+
+// What only a weight-stationary array is told about step `step` of tile `tile`.
+template <class Model>
+void say_pass(Model &model, Bits step, Bits tile, Bits passes) {
+    if constexpr (WEIGHTS_STAY) {
+        model.in_load = step < Bits(ROWS);
+        model.in_fresh = tile % passes == 0;
+        model.in_leave = tile % passes == passes - 1;
+    }
 }
 
 // The model with its clock.
@@ -162,7 +178,7 @@ void hardpoint_engine(
     hls::stream<Count> &counts,
     ap_uint<32> tiles,
     ap_uint<32> steps,
-    ap_uint<32>,
+    ap_uint<32> passes,
     ap_uint<1> signed_act,
     Bypass bypass,
     ap_uint<32> strike_count,
@@ -170,11 +186,12 @@ void hardpoint_engine(
     std::unique_ptr<Clocked> clocked(new Clocked);
     Vcore &model = clocked->model;
     for (int i = 0; i < ROWS * COLS; ++i) put(model.bypass, i, 1, bypass[i]);
-    const Bits period = period_of(steps).to_uint64(), k = steps.to_uint64();
-    const Schedule plan = schedule(strikes, strike_count.to_uint(), k, period);
+    const Bits length = steps.to_uint64();
+    const Schedule plan = schedule(strikes, strike_count.to_uint(), length);
     Schedule::const_iterator next = plan.begin();
 
-    const Bits expected = tiles.to_uint64() * ROWS, all = tiles.to_uint64() * k;
+    const Bits all = tiles.to_uint64() * length;
+    const Bits expected = WEIGHTS_STAY ? Bits(tiles / passes) * (length - ROWS) : tiles.to_uint64() * ROWS;
     Bits fed = 0, left = 0, cycles = 0, iterations = 0;
     const auto feed = [&]() {
         model.flush = fed == all;
@@ -185,9 +202,10 @@ void hardpoint_engine(
             const int low = ROWS * ACT_BITS + c * WGT_BITS;
             put(model.in_w, c * WGT_BITS, WGT_BITS, beat.range(low + WGT_BITS - 1, low).to_uint64());
         }
-        model.in_first = fed % k == 0;
-        model.in_last = fed % k == k - 1;
+        model.in_first = fed % length == 0;
+        model.in_last = fed % length == length - 1;
         model.in_sgn = signed_act;
+        say_pass(model, fed % length, fed / length, passes.to_uint64());
     };
     feed();
     unsigned weather = 0xACE1;  // a Fibonacci register of 16 bits
@@ -226,7 +244,7 @@ void hardpoint_engine(
     for (Bits i = left; i < expected; ++i) sums.write(0);
     counts.write(cycles);
     counts.write(left < expected);
-    for (int late_votes = 0; late_votes < ROWS + 4; ++late_votes) {  // counts still on their way down
+    for (int late_votes = 0; late_votes < ROWS + 5; ++late_votes) {  // counts still on their way down
         clocked->settle();
         clocked->rise();
     }
@@ -235,15 +253,14 @@ void hardpoint_engine(
 }
 
 // The cycle in which PE (row, col) does at `site` what the array does at `tile` and `step`: for the columns below its
-// guard column, with `low`, or from it on. -1 where a drain register does nothing then.
-extern "C" long hp_cycle(long tile, long step, int row, int col, int site, int low, long k) {
+// guard column, with `low`, or from it on. -1 where a drain register does nothing then. A tile has `steps` steps.
+extern "C" long hp_cycle(long tile, long step, int row, int col, int site, int low, long steps) {
     Strike strike = {};
-    const Bits period = period_of(ap_uint<32>(k)).to_uint64();
-    strike.when = tile * period + step;
+    strike.when = tile * steps_of(steps) + step;
     strike.row = row;
     strike.col = col;
     strike.site = site;
     bool dead;
-    const Bits now = cycle(strike, low != 0, k, period, dead);
+    const Bits now = cycle(strike, low != 0, steps, dead);
     return dead ? -1 : long(now);
 }

@@ -31,16 +31,18 @@ module hardpoint_engine #(
     output wire counts_write,
 
     input wire [31:0] tiles,
-    input wire [31:0] steps,
+    input wire [31:0] steps,          // per tile: K; weight-stationary R, and one per pixel
+    input wire [31:0] passes,         // weight-stationary: tiles that add up to a sum
     input wire signed_act,
+    input wire [R*C-1:0] bypass,      // PE (r, c) at bit r C + c
     input wire [31:0] strike_count,
     input wire [31:0] limit
 );
     localparam MASK = W + 4;
     localparam [2:0] IDLE = 0, CLEAR = 1, RUN = 2, REST = 3, SETTLE = 4, REPORT = 5, FINISH = 6;
     reg [2:0] state;
-    reg [31:0] k, tile;            // the beat that enters next
-    reg [31:0] row, left;          // the row of sums that leaves next, and its tile
+    reg [31:0] k, tile, pass;      // the beat that enters next, its tile, and which of a sum's it is
+    reg [31:0] row, left;          // the row of sums that leaves next, and its first tile
     reg [31:0] taken, iterations;  // strikes read; cycles of the array and loads
     reg [47:0] cycles;
     reg [7:0] place;               // in SETTLE and REPORT
@@ -62,15 +64,36 @@ module hardpoint_engine #(
     wire [32*C-1:0] votes;
     wire [1:0] kind = strikes_dout[49:48];
     wire [MASK-1:0] data = strikes_dout[64 +: MASK];
-    hardpoint_core #(.R(R), .C(C), .M(M), .N(N), .W(W), .CLASS(CLASS), .B0(B0), .B1(B1), .B2(B2), .OPERAND(OPERAND),
-                     .DRAIN(DRAIN), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
-        core (.clk(ap_clk), .rst(ap_rst || (ap_ce && state == CLEAR)), .ce(enable), .flush(fed || state == SETTLE), .advance(advance),
-              .in_valid(state == RUN && beats_empty_n && !fed), .in_ready(in_ready), .in_first(k == 0),
-              .in_last(k == steps - 1), .in_sgn(signed_act), .in_a(beats_dout[R*M-1:0]), .in_w(beats_dout[R*M +: C*N]),
-              .out_valid(out_valid), .out_ready(sums_full_n || state == SETTLE), .out_data(sums), .bypass({R*C{1'b0}}),
-              .votes(votes), .inj_valid(load), .inj_row(strikes_dout[109:104]), .inj_col(strikes_dout[117:112]),
-              .inj_site(strikes_dout[52:50]), .inj_copy(strikes_dout[54:53]), .inj_kind(kind),
-              .inj_data(kind == 2'd1 ? ~data : data));
+    wire reset = ap_rst || (ap_ce && state == CLEAR);
+    wire flush = fed || state == SETTLE;
+    wire in_valid = state == RUN && beats_empty_n && !fed;
+    wire first = k == 0, last = k == steps - 1, last_pass = pass == passes - 1;
+    wire out_ready = sums_full_n || state == SETTLE;
+    wire strike = load && !strikes_dout[55];  // only the first sites lie in the array
+    wire [MASK-1:0] mask = kind == 2'd1 ? ~data : data;
+    generate
+        if (WS != 0) begin : weight_stationary
+            hardpoint_ws #(.R(R), .C(C), .M(M), .N(N), .W(W), .DEPTH(DEPTH), .CLASS(CLASS), .B0(B0), .B1(B1), .B2(B2),
+                           .OPERAND(OPERAND), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
+                core (.clk(ap_clk), .rst(reset), .ce(enable), .flush(flush), .advance(advance), .in_valid(in_valid),
+                      .in_ready(in_ready), .in_first(first), .in_last(last), .in_load(k < R), .in_fresh(pass == 0),
+                      .in_leave(last_pass), .in_sgn(signed_act), .in_a(beats_dout[R*M-1:0]), .in_w(beats_dout[R*M +: C*N]),
+                      .out_valid(out_valid), .out_ready(out_ready), .out_data(sums), .votes(votes), .bypass(bypass),
+                      .inj_valid(strike), .inj_row(strikes_dout[111:104]), .inj_col(strikes_dout[119:112]),
+                      .inj_site(strikes_dout[52:50]), .inj_copy(strikes_dout[54:53]), .inj_kind(kind), .inj_data(mask));
+        end else begin : output_stationary
+            hardpoint_core #(.R(R), .C(C), .M(M), .N(N), .W(W), .CLASS(CLASS), .B0(B0), .B1(B1), .B2(B2), .OPERAND(OPERAND),
+                             .DRAIN(DRAIN), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
+                core (.clk(ap_clk), .rst(reset), .ce(enable), .flush(flush), .advance(advance), .in_valid(in_valid),
+                      .in_ready(in_ready), .in_first(first), .in_last(last), .in_sgn(signed_act),
+                      .in_a(beats_dout[R*M-1:0]), .in_w(beats_dout[R*M +: C*N]),
+                      .out_valid(out_valid), .out_ready(out_ready), .out_data(sums), .votes(votes), .bypass(bypass),
+                      .inj_valid(strike), .inj_row(strikes_dout[111:104]), .inj_col(strikes_dout[119:112]),
+                      .inj_site(strikes_dout[52:50]), .inj_copy(strikes_dout[54:53]), .inj_kind(kind), .inj_data(mask));
+        end
+    endgenerate
+    wire [31:0] rows = WS != 0 ? steps - R : R;       // of sums
+    wire [31:0] tiles_per_sum = WS != 0 ? passes : 1;
 
     wire enter = running && in_ready && beats_empty_n && !fed;
     wire leave = running && advance && out_valid;
@@ -97,7 +120,7 @@ module hardpoint_engine #(
                 IDLE: if (ap_start) state <= CLEAR;
                 CLEAR: begin
                     state <= RUN;
-                    {k, tile, row, left, taken, iterations, cycles} <= 0;
+                    {k, tile, pass, row, left, taken, iterations, cycles} <= 0;
                     place <= 8'd0;
                     hung <= 1'b0;
                 end
@@ -112,8 +135,8 @@ module hardpoint_engine #(
                 end
                 REST: if (fed && emptied && !more) state <= SETTLE;
                 SETTLE: begin  // counts are still on their way down the columns
-                    place <= place == R + 4 ? 8'd0 : place + 1'b1;
-                    if (place == R + 4) state <= REPORT;
+                    place <= place == R + 5 ? 8'd0 : place + 1'b1;
+                    if (place == R + 5) state <= REPORT;
                 end
                 REPORT: if (counts_full_n) begin
                     place <= place + 1'b1;
@@ -123,12 +146,15 @@ module hardpoint_engine #(
                 default: state <= IDLE;
             endcase
             if (enter || drop) begin
-                k <= k == steps - 1 ? 32'd0 : k + 1'b1;
-                if (k == steps - 1) tile <= tile + 1'b1;
+                k <= last ? 32'd0 : k + 1'b1;
+                if (last) begin
+                    tile <= tile + 1'b1;
+                    pass <= last_pass ? 32'd0 : pass + 1'b1;
+                end
             end
             if (leave || fill) begin
-                row <= row == R - 1 ? 32'd0 : row + 1'b1;
-                if (row == R - 1) left <= left + 1'b1;
+                row <= row == rows - 1 ? 32'd0 : row + 1'b1;
+                if (row == rows - 1) left <= left + tiles_per_sum;
             end
             if (load || skip) taken <= taken + 1'b1;
         end

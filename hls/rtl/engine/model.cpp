@@ -75,9 +75,9 @@ void hardpoint_engine(
     hls::stream<Count> &counts,
     ap_uint<32> tiles,
     ap_uint<32> steps,
-    ap_uint<32>,
+    ap_uint<32> passes,
     ap_uint<1> signed_act,
-    Bypass,
+    Bypass bypass,
     ap_uint<32> strike_count,
     ap_uint<32> limit) {
     std::unique_ptr<VerilatedContext> context(new VerilatedContext);
@@ -91,6 +91,8 @@ void hardpoint_engine(
     model->ap_continue = 1;
     model->tiles = tiles.to_uint();
     model->steps = steps.to_uint();
+    model->passes = passes.to_uint();
+    put(model->bypass, bypass);
     model->signed_act = signed_act.to_uint();
     model->strike_count = strike_count.to_uint();
     model->limit = limit.to_uint();

@@ -1,0 +1,99 @@
+// The accumulator of a weight-stationary array's column: a memory of sums, an adder, and their guard.
+//
+// In cycle 1 after a pixel's step came in, its word is read; cycle 2 adds the low columns, 3 the guarded ones; cycle 4 writes
+// the word, and the sum leaves. So a word is read three cycles before it is written (docs/hardware.md).
+module hp_ws_sum #(
+    parameter W = 24,
+    parameter B = 24,          // guard column, W for none
+    parameter DEPTH = 256,
+    parameter ADDRESS = 8,
+    parameter MASK = 28,
+    parameter TAPS = 0,
+    parameter EVENTS = 0
+) (
+    input wire clk,
+    input wire rst,
+    input wire en,
+    input wire [MASK+7:0] inj,
+    input wire [ADDRESS+2:0] step_in,   // a pixel, its sum leaves, the word counts as zero, place in the memory
+    output wire [ADDRESS+2:0] step_out, // the same a cycle later, for the next column
+    input wire [3*W-1:0] sum_in,
+    output wire [W-1:0] sum_out,
+    output wire [1:0] differ            // stored copies that are used, copies that leave
+);
+    localparam H = W - B;
+    localparam WORD = B + 3 * H;
+    reg [ADDRESS+2:0] step;
+    always @(posedge clk)
+        if (rst) step[ADDRESS+2] <= 1'b0;
+        else if (en) step[ADDRESS+2] <= step_in[ADDRESS+2];
+    always @(posedge clk) if (en) step[ADDRESS+1:0] <= step_in[ADDRESS+1:0];
+    assign step_out = step;
+
+    wire write;
+    wire [ADDRESS-1:0] write_at;
+    hp_valid #(.DEPTH(3)) wait_write (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2]), .y(write));
+    hp_delay #(.WIDTH(ADDRESS), .DEPTH(3)) wait_place (.clk(clk), .en(en), .x(step[ADDRESS-1:0]), .y(write_at));
+    reg fresh;
+    always @(posedge clk) if (en) fresh <= step[ADDRESS];
+
+    wire [WORD-1:0] stored, made;
+    hp_memory #(.WIDTH(WORD), .DEPTH(DEPTH), .ADDRESS(ADDRESS))
+        memory (.clk(clk), .en(en), .write(write), .write_at(write_at), .d(made), .read_at(step[ADDRESS-1:0]), .q(stored));
+
+    wire carry;
+    genvar i;
+    generate
+        if (B > 0) begin : low
+            wire [B-1:0] struck, next;
+            wire [B:0] t;
+            reg [B-1:0] lo, held;
+            hp_tap #(.WIDTH(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(stored[B-1:0]), .y(struck));
+            assign t = {1'b0, sum_in[B-1:0]} + {1'b0, struck & {B{~fresh}}};
+            hp_tap #(.WIDTH(B), .SITE(5), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                acc (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[B-1:0]), .y(next));
+            always @(posedge clk)
+                if (en) begin
+                    lo <= next;
+                    held <= lo;
+                end
+            assign made[B-1:0] = held;
+            assign sum_out[B-1:0] = held;
+            if (H > 0) begin : carrying
+                wire out;
+                reg kept;
+                hp_tap #(.WIDTH(1), .LSB(B), .SITE(3), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                    tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(t[B]), .y(out));
+                always @(posedge clk) if (en) kept <= out;
+                assign carry = kept;
+            end else begin : alone
+                assign carry = 1'b0;
+            end
+        end else begin : no_low
+            assign carry = 1'b0;
+        end
+        if (H > 0) begin : high
+            wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
+            wire [3*H-1:0] hi;
+            for (i = 0; i < 3; i = i + 1) begin : copies
+                hp_ws_high #(.WIDTH(H), .B(B), .COPY(i), .MASK(MASK), .TAPS(TAPS))
+                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .stored(stored[WORD-1:B]), .fresh(fresh), .carry(carry),
+                          .all(above), .hi(hi[i*H +: H]));
+            end
+            assign made[WORD-1:B] = hi;
+            hp_vote #(.WIDTH(H)) leaving (.lanes(hi), .y(sum_out[W-1:B]));
+        end
+        if (EVENTS != 0 && H > 0) begin : events
+            wire [3*H-1:0] old = stored[WORD-1:B];
+            wire used, leaves;
+            hp_valid #(.DEPTH(1)) wait_used (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & ~step[ADDRESS]), .y(used));
+            hp_valid #(.DEPTH(3)) wait_leaves (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & step[ADDRESS+1]), .y(leaves));
+            assign differ[0] = used && (old[0 +: H] != old[H +: H] || old[0 +: H] != old[2*H +: H]);
+            assign differ[1] = leaves && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
+        end else begin : silent
+            assign differ = 2'b00;
+        end
+    endgenerate
+    /* verilator no_inline_module */
+endmodule
