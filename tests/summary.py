@@ -32,5 +32,6 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def device_of(kind: str, test: str) -> str:
     """The device's name; over a board that is not there, with what stands behind it."""
-    behind = test.partition("[")[2].rstrip("]").split("-")[-1] if kind == "TestZynq" else ""
-    return f"{DEVICES[kind]} over {behind}" if behind else DEVICES[kind]
+    names = test.partition("[")[2].rstrip("]").split("-") if kind == "TestZynq" else []
+    behind = [name for name in names if name.startswith(("emulator", "csim"))]
+    return f"{DEVICES[kind]} over {behind[0]}" if behind else DEVICES[kind]
