@@ -80,14 +80,17 @@ class Results:
 
     def __init__(self, out: Path) -> None:
         self.file = out / "training.json"
-        self.table: dict[str, Any] = load_json(self.file, "file of results") if self.file.is_file() else {}
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """What is known by now, by whichever process."""
+        return dict(load_json(self.file, "file of results")) if self.file.is_file() else {}
 
     def note(self, part: str, data: str, value: Any) -> None:
         self.whole(part, {**self.table.get(part, {}), data: value})
 
     def whole(self, part: str, value: Any) -> None:
-        self.table[part] = value
-        write_json(self.file, self.table)
+        write_json(self.file, {**self.table, part: value})
 
 
 # trained models ---------------------------------------------------------------------------------------------------------
