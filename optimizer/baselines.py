@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.optimizer.search import Search
-from hardpoint.optimizer.space import Point, Space
+from hardpoint.optimizer.space import Point
 
 __all__ = ["METHODS", "LatinHypercube", "Penalty", "RandomSearch"]
 
@@ -16,6 +16,7 @@ __all__ = ["METHODS", "LatinHypercube", "Penalty", "RandomSearch"]
 class RandomSearch(Search):
     """Points in random order, none twice.
 
+    >>> from hardpoint.optimizer.space import Space
     >>> search = RandomSearch(Space({"x": tuple(range(9))}), constraints=0, seed=1)
     >>> len({search.ask() for _ in range(9)})
     9
