@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,18 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import FAULT, SITES, FaultList, live
+from hardpoint.faults import BUFFERS, FAULT, SITES, FaultList, live
 from hardpoint.fixed import Fixed
-from hardpoint.injection import FLIP, KEEP, acting
+from hardpoint.injection import FLIP, KEEP, LISTS, PLAYED, acting
 from hardpoint.layers import Add, AvgPool, Conv, Dense, Gemm, Layer, MaxPool, Rescale
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
 from hardpoint.program import (
     EXTERNAL,
     HEADER_WORDS,
+    LAYER_WORDS,
     Field,
+    Header,
     Kind,
     bypass_words,
     code_bytes,
@@ -29,7 +31,7 @@ from hardpoint.program import (
     weight_rows,
 )
 
-__all__ = ["faults_of", "layer_table", "network_of"]
+__all__ = ["bypass_of", "faults_of", "layer_table", "network_of"]
 
 U64 = NDArray[np.uint64]
 Table = NDArray[np.int64]
@@ -37,7 +39,16 @@ Table = NDArray[np.int64]
 
 def layer_table(words: U64, array: Array) -> Table:
     """The layers' fields of a program, (layers, fields), as signed 32-bit numbers."""
-    return words[HEADER_WORDS + bypass_words(array) :].view("<i4").reshape(-1, len(Field)).astype(np.int64)
+    begin, layers = HEADER_WORDS + bypass_words(array), int(words[:HEADER_WORDS].view("<u4")[Header.LAYERS])
+    block = words[begin : begin + layers * LAYER_WORDS]
+    return block.view("<i4").reshape(-1, len(Field)).astype(np.int64)
+
+
+def bypass_of(words: U64, array: Array) -> NDArray[np.bool_]:
+    """A program's bypass map: (rows, cols)."""
+    block = np.ascontiguousarray(words[HEADER_WORDS : HEADER_WORDS + bypass_words(array)])
+    bits = np.unpackbits(block.view(np.uint8), bitorder="little")[: array.rows * array.cols]
+    return bits.reshape(array.rows, array.cols).astype(bool)
 
 
 def network_of(words: U64, weights: U64, array: Array) -> Network:
@@ -60,7 +71,18 @@ def network_of(words: U64, weights: U64, array: Array) -> Network:
         shapes[layer.name] = layer.shape(*(shapes[name] for name in layer.inputs))
         producers[int(np.uint32(row[Field.TARGET] & 0xFFFFFFFF))] = layer.name
         layers.append(layer)
-    return Network(shape, source, tuple(layers))
+    return Network(
+        shape, source, tuple(layers), important=tuple(_listed(words, row) for row in table if row[Field.LIMIT])
+    )
+
+
+def _listed(words: U64, row: Table) -> tuple[int, ...]:
+    """Numbers of the neurons that the recompute unit computes again."""
+    count, at = int(row[Field.LISTED]), int(row[Field.LIST])
+    block = words[at : at + -(-count // 2)]
+    if 2 * len(block) < count:
+        raise InputError(f"{count} numbers of neurons are not all in memory")
+    return tuple(block.view("<u4")[:count].tolist())
 
 
 def _shape(row: Table) -> tuple[int, ...]:
@@ -139,7 +161,9 @@ def _gemm(
 ) -> Layer:
     """A convolution or dense layer with its channels' parameters and weights."""
     n, depthwise = int(row[Field.OUT_CHANNELS]), bool(row[Field.DEPTHWISE])
-    k = int(np.prod([int(row[key]) for key in (Field.KERNEL_HEIGHT, Field.KERNEL_WIDTH, Field.CHANNELS)[: 3 - depthwise]]))
+    k = int(
+        np.prod([int(row[key]) for key in (Field.KERNEL_HEIGHT, Field.KERNEL_WIDTH, Field.CHANNELS)[: 3 - depthwise]])
+    )
     tiling = Tiling.of(Gemm(int(row[Field.OUT_HEIGHT] * row[Field.OUT_WIDTH]), k, n, depthwise), array)
     at, size = int(row[Field.WEIGHTS]), weight_rows(tiling) * row_bytes(tiling)
     channels = weights[at : at + n]
@@ -181,48 +205,104 @@ def _moment(site: int, when: int, k: int, rows: int) -> _Moment:
     return _Moment(tile, step, int(acting(one * site, one * tile, one * step, one * k, rows)[0]) == when)
 
 
-def faults_of(strikes: U64, network: Network, array: Array, images: int) -> FaultList:
-    """The faults that a strike buffer makes `array` play on the first `images` images of a batch.
+def faults_of(strikes: U64, network: Network, array: Array, images: int) -> tuple[FaultList, NDArray[np.bool_]]:
+    """The faults that a strike buffer makes `array` play on the first `images` images of a batch, and in which images a
+    buffer's decoder gave up: (images,).
 
     What loads a mask at a time at which its register is not written, or bits that do not exist, strikes nothing and is
-    left out. An InputError where the blocks' lengths do not fit the network.
+    left out. Strikes of buffers are what ECC left, so that the list is one of `array` without it. An InputError where the
+    blocks' lengths do not fit the network.
     """
-    tilings = [Tiling.of(network.gemm(i), array) for i in range(len(network.gemms))]
-    records = list(_records(strikes, tilings, images))
-    faults = np.array([tuple(record) for record in records], FAULT) if records else np.zeros(0, FAULT)
-    return FaultList.of(faults[live(faults, array, network)], array, network, images)
+    plain = replace(array, ecc=False)
+    found = np.array(
+        [tuple(record) for record in _records(strikes, network, plain, images)] or np.zeros(0, FAULT), FAULT
+    )
+    given_up = np.zeros(images, bool)
+    given_up[found["image"][(found["copy"] == 1) & np.isin(found["site"], _BUFFERS)]] = True
+    return FaultList.of(found[live(found, plain, network)], plain, network, images), given_up
 
 
-def _records(strikes: U64, tilings: list[Tiling], images: int) -> Iterator[list[Any]]:
+_BUFFERS = [SITES.index(name) for name in BUFFERS]
+
+
+def _records(strikes: U64, network: Network, array: Array, images: int) -> Iterator[list[Any]]:
     """One record per struck bit, in the order of FAULT's fields."""
     block = 0
+    streams = [_streams(network, layer, array) for layer in range(len(network.gemms))]
     for image in range(images):
         length = int(strikes[block]) if block < len(strikes) else 0
         at, end = block + 1, block + length
-        for layer, tiling in enumerate(tilings):
-            count = int(strikes[at]) if at < min(end, len(strikes)) else -1
-            if count < 0 or at + 1 + 2 * count > min(end, len(strikes)):
-                raise InputError(f"the strikes of image {image} and layer {layer} do not fit their block")
-            yield from _layer_records(strikes[at + 1 : at + 1 + 2 * count].reshape(-1, 2), tiling, image, layer)
-            at += 1 + 2 * count
+        for layer, stream in enumerate(streams):
+            for times in stream:
+                count = int(strikes[at]) if at < min(end, len(strikes)) else -1
+                if count < 0 or at + 1 + 2 * count > min(end, len(strikes)):
+                    raise InputError(f"the strikes of image {image} and layer {layer} do not fit their block")
+                yield from _list_records(strikes[at + 1 : at + 1 + 2 * count].reshape(-1, 2), times, image, layer)
+                at += 1 + 2 * count
         if at != end:
             raise InputError(f"the strikes of image {image} take {at - block} words, their block says {length}")
         block = end
 
 
-def _layer_records(pairs: U64, tiling: Tiling, image: int, layer: int) -> Iterator[list[Any]]:
-    """The strikes of one layer of one image."""
-    k, rows = tiling.gemm.k, tiling.rows
-    over = (tiling.tiles + 1) * tiling.period + rows
-    masks: dict[tuple[int, int, int, int, int], int] = {}  # held bits by kind and place
-    since: dict[tuple[int, int, int, int, int, int], int] = {}  # when a bit began to hold
+@dataclass(frozen=True)
+class _Moment:
+    """Where a time lies for one site: tile and step, and whether exactly there."""
+
+    tile: int
+    step: int
+    exact: bool
+
+
+@dataclass(frozen=True)
+class _Times:
+    """The times of one list: `moment(site, when)`, and one that lies beyond the layer."""
+
+    moment: Callable[[int, int], _Moment]
+    over: int
+
+
+def _streams(network: Network, layer: int, array: Array) -> list[_Times]:
+    """The times of a layer's lists, in the order in which they lie in the strike buffer."""
+    tiling, neurons = Tiling.of(network.gemm(layer), array), len(network.important[layer])
+    lanes = 1 if array.recompute is None else array.recompute.lanes
+    steps = -(-tiling.gemm.k // lanes) + 1
+    places = weight_place(tiling, *np.indices((tiling.gemm.k, tiling.gemm.n))).ravel()
+    number = {int(place): i for i, place in enumerate(places)}
+    over = (tiling.tiles + 1) * tiling.period + tiling.rows
+    k, rows, period = tiling.gemm.k, tiling.rows, tiling.period
+    core = (
+        (lambda _, when: _Moment(*divmod(when, period), True))
+        if tiling.stationary
+        else (lambda site, when: _moment(site, when, k, rows))
+    )
+    code = _Times(lambda _, when: _Moment(0, when, True), over)
+    times = {
+        "core": _Times(core, over),
+        "unit": _Times(lambda _, when: _Moment(*divmod(when, steps), True), neurons * steps),
+        "index": _Times(lambda _, when: _Moment(when, 0, True), neurons),
+        "abuf": code,
+        "obuf": code,
+        "wbuf": _Times(lambda _, when: _Moment(0, number.get(when, 0), when in number), over),
+    }
+    return [times[name] for name in LISTS[:PLAYED]]
+
+
+def _list_records(pairs: U64, times: _Times, image: int, layer: int) -> Iterator[list[Any]]:
+    """The strikes of one list."""
+    masks: dict[tuple[int, ...], int] = {}  # held bits by kind and place
+    since: dict[tuple[int, ...], int] = {}  # when a bit began to hold
     for low, high in pairs.tolist():
-        when, kind, site, copy = low & (1 << 48) - 1, low >> 48 & 3, low >> 50 & 7, low >> 53 & 3
-        mask, row, col = high & (1 << 40) - 1, high >> 40 & 0xFF, high >> 48 & 0xFF
+        when, kind, copy = low & (1 << 48) - 1, low >> 48 & 3, low >> 53 & 3
+        site, mask, row, col = (
+            low >> 50 & 7 | (low >> 55 & 1) << 3,
+            high & (1 << 40) - 1,
+            high >> 40 & 0xFF,
+            high >> 48 & 0xFF,
+        )
         if site >= len(SITES):
             continue
         if kind == FLIP:
-            moment = _moment(site, when, k, rows)
+            moment = times.moment(site, when)
             if moment.exact:
                 for bit in _bits(mask):
                     yield [image, layer, moment.tile, moment.step, row, col, site, copy, bit, 0, 0, 0, 0, 0]
@@ -232,16 +312,30 @@ def _layer_records(pairs: U64, tiling: Tiling, image: int, layer: int) -> Iterat
         masks[kind, row, col, site, copy] = held
         for bit in _bits(before & ~held):
             begin = since.pop((kind, row, col, site, copy, bit))
-            yield _stuck(image, layer, (kind, row, col, site, copy, bit), begin, when, k, rows)
+            yield _stuck(image, layer, (kind, row, col, site, copy, bit), begin, when, times)
         for bit in _bits(held & ~before):
             since[kind, row, col, site, copy, bit] = when
     for place, begin in since.items():
-        yield _stuck(image, layer, place, begin, over, k, rows)
+        yield _stuck(image, layer, place, begin, times.over, times)
 
 
-def _stuck(image: int, layer: int, place: tuple[int, ...], begin: int, end: int, k: int, rows: int) -> list[Any]:
+def _moment(site: int, when: int, k: int, rows: int) -> _Moment:
+    """The first (tile, step) of an output-stationary array at or after `when` at which `site` acts; inverse to
+    `hardpoint.injection.acting`."""
+    period = max(k, rows)
+    name = SITES[site]
+    first, last = (k, k + rows - 1) if name == "drain" else (1, k) if name == "vote" else (0, k - 1)
+    tile, step = divmod(when - first, period)
+    tile, step = (tile, step + first) if step + first <= last else (tile + 1, first)
+    if tile < 0:
+        tile, step = 0, first
+    one = np.ones(1, np.int64)
+    return _Moment(tile, step, int(acting(one * site, one * tile, one * step, one * k, rows)[0]) == when)
+
+
+def _stuck(image: int, layer: int, place: tuple[int, ...], begin: int, end: int, times: _Times) -> list[Any]:
     kind, row, col, site, copy, bit = place
-    start, stop = _moment(site, begin, k, rows), _moment(site, end, k, rows)
+    start, stop = times.moment(site, begin), times.moment(site, end)
     effect = 1 if kind == KEEP else 2
     return [
         *(image, layer, start.tile, start.step, row, col, site, copy, bit, effect),

@@ -15,7 +15,7 @@ from hardpoint.faults import FaultList
 from hardpoint.host.device import Buffer, Device, DeviceError
 from hardpoint.injection import Strikes
 from hardpoint.network import Network
-from hardpoint.program import LIMITS, Limits, Mode, Program, Status, decode, encode, record_words
+from hardpoint.program import LIMITS, Limits, Mode, Program, Status, counted, decode, encode, record_words
 from hardpoint.registers import CONTROL, START, offsets
 
 __all__ = ["Driver", "Interrupted", "Loaded", "Played"]
@@ -73,9 +73,12 @@ class Driver:
         self.batch, self.timeout_s = batch, timeout_s
         self._at = offsets()
 
-    def load(self, network: Network) -> Loaded:
-        """Write `network` into the device's memory and read it back; it stays there until the result is closed."""
-        return Loaded(self, network)
+    def load(self, network: Network, bypass: Any = None) -> Loaded:
+        """Write `network` into the device's memory and read it back; it stays there until the result is closed.
+
+        PEs at which `bypass` (rows, cols) is true are bypassed.
+        """
+        return Loaded(self, network, bypass)
 
     def run(self, network: Network, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
         """Output codes (images, outputs) of `network` for input codes `x`; see `Loaded.run`."""
@@ -135,9 +138,9 @@ class _Struck:
 class Loaded:
     """A network in a device's memory, ready to run."""
 
-    def __init__(self, driver: Driver, network: Network) -> None:
-        self.driver, self.network = driver, network
-        self.program = Program.of(network, driver.array, driver.limits)
+    def __init__(self, driver: Driver, network: Network, bypass: Any = None) -> None:
+        self.driver, self.network, self.bypass = driver, network, bypass
+        self.program = Program.of(network, driver.array, driver.limits, bypass)
         self._strikes = Strikes(driver.array, network, cycles=driver.core == "rtl")
         self._buffers: list[Buffer] = []
         self._fixed = {
@@ -161,7 +164,7 @@ class Loaded:
         return self.driver.device.name.partition("-")[0]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Loaded, (self.driver, self.network)  # another process loads it into a device of its own
+        return Loaded, (self.driver, self.network, self.bypass)  # another process loads it into a device of its own
 
     def run(self, x: Any, faults: FaultList | None = None) -> NDArray[np.int64]:
         """Output codes (images, outputs) for input codes `x`, `faults` struck; a DeviceError where an image did not finish."""
@@ -210,7 +213,7 @@ class Loaded:
         """Batches one after the other, outputs in the network's order."""
         nothing = np.zeros(0, np.int64)
         none = Played(
-            np.zeros((0, self.program.outputs), np.int64), nothing, nothing, np.zeros((0, self.array.cols), np.int64)
+            np.zeros((0, self.program.outputs), np.int64), nothing, nothing, np.zeros((0, counted(self.array)), np.int64)
         )
         parts = [none, *parts]
         fields = zip(*((part.outputs, part.status, part.cycles, part.votes) for part in parts), strict=True)
@@ -303,7 +306,7 @@ class Loaded:
         if len(wrong):
             found = int(tags[wrong[0]])
             raise DeviceError(f"{self.driver.device.name}: the record of image {first + wrong[0]} is tagged {found}")
-        votes = np.ascontiguousarray(records[:, 2:]).view("<u4")[:, : self.driver.array.cols].astype(np.int64)
+        votes = np.ascontiguousarray(records[:, 2:]).view("<u4")[:, : counted(self.driver.array)].astype(np.int64)
         outputs = decode(words, self.program.result_format, self.program.outputs)
         return Played(outputs, status, records[:, 1].astype(np.int64), votes)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.host.device import Timeout
-from hardpoint.host.disassembly import faults_of, layer_table, network_of
+from hardpoint.host.disassembly import bypass_of, faults_of, layer_table, network_of
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.memory import Shared, SharedMemory
 from hardpoint.layers import Codes
@@ -114,8 +115,12 @@ class EmulatedDevice:
         weights = self._words(place["weights"], int(halves[Header.WEIGHT_WORDS]))
         if weights is None:
             return False
-        if self._get("mode") & Mode.CHECK and zlib.crc32(weights.tobytes()) != halves[Header.WEIGHT_CRC]:
-            self._set("status", Status.WEIGHTS_CRC)
+        listed = words[len(words) - int(halves[Header.LIST_WORDS]) :]
+        checked = (weights, Header.WEIGHT_CRC, Status.WEIGHTS_CRC), (listed, Header.LIST_CRC, Status.PROGRAM_CRC)
+        if self._get("mode") & Mode.CHECK:
+            status = sum(wrong for part, crc, wrong in checked if zlib.crc32(part.tobytes()) != halves[crc])
+        if status:
+            self._set("status", status)
             return True
         try:
             emulator = self._decoded(words, weights)
@@ -139,13 +144,17 @@ class EmulatedDevice:
         if words is None:
             return Status.BAD_PROGRAM, nothing
         crc = zlib.crc32(np.delete(words.view("<u4"), Header.CRC).tobytes())
-        return (0, words) if crc == halves[Header.CRC] else (Status.PROGRAM_CRC, nothing)
+        if crc != halves[Header.CRC]:
+            return Status.PROGRAM_CRC, nothing
+        whole = self._words(address, size + int(halves[Header.LIST_WORDS]))
+        return (Status.BAD_PROGRAM, nothing) if whole is None else (0, whole)
 
     def _decoded(self, words: NDArray[np.uint64], weights: NDArray[np.uint64]) -> Emulator:
         """The emulator of the network in memory; kept while the memory holds the same."""
         key = (words.tobytes(), weights.tobytes())
         if self._program != key or self._emulator is None:
-            self._emulator = Emulator(network_of(words, weights, self.array), self.array)
+            array = replace(self.array, ecc=False)  # strikes are what the decoders of buffers left
+            self._emulator = Emulator(network_of(words, weights, array), array, bypass=bypass_of(words, array))
             self._program = key
         return self._emulator
 
@@ -167,10 +176,10 @@ class EmulatedDevice:
         if not images:
             self._set("status", 0)
             return True
-        faults, status = None, 0
+        faults, given_up, status = None, np.zeros(images, bool), 0
         if self._get("mode") & Mode.STRIKES:
             try:
-                faults = faults_of(self._strikes(place["strikes"]), network, self.array, images)
+                faults, given_up = faults_of(self._strikes(place["strikes"]), network, self.array, images)
             except InputError:
                 status = Status.BAD_STRIKES
         cycles, hung = _cycles(network, self.array, table)
@@ -181,11 +190,12 @@ class EmulatedDevice:
             words = encode(outputs, network.formats[last], result_words)
             result[:] = words.reshape(-1).view(np.uint8)
         rows = records.view("<u8").reshape(images, -1)
-        rows[:, 0] = (first + np.arange(images)) & 0xFFFFFFFF | status << 32
+        each = status | np.where(given_up, int(Status.ECC), 0)
+        rows[:, 0] = (first + np.arange(images)) & 0xFFFFFFFF | each << 32
         rows[:, 1], rows[:, 2:] = cycles, 0
         rows[:, 2] = voted
         self._set("done_images", images)
-        self._set("status", status)
+        self._set("status", int(np.bitwise_or.reduce(each)))
         return True
 
     def _strikes(self, address: int) -> NDArray[np.uint64]:
@@ -229,13 +239,17 @@ def _wrapped(codes: Codes, network: Network) -> Codes:
 def _cycles(network: Network, array: Array, table: Any) -> tuple[int, bool]:
     """Cycles of the core per image, and whether a layer's limit is shorter than what it needs.
 
-    A layer of T tiles takes (T - 1) max(K, R) + K + R: the last tile computes, then its R rows leave.
+    A layer of T tiles takes (T - 1) max(K, R) + K + R: the last tile computes, then its R rows leave. Weight-stationary:
+    T (R + P). A recompute unit runs beside the array; where it takes longer, it sets the layer's time.
     """
     total, hung = 0, False
+    lanes = 1 if array.recompute is None else array.recompute.lanes
     rows = [row for row in table if row[Field.LIMIT]]
     for index, row in zip(range(len(network.gemms)), rows, strict=True):
         tiling = Tiling.of(network.gemm(index), array)
-        need = (tiling.tiles - 1) * tiling.period + tiling.gemm.k + array.rows
-        hung |= need > int(row[Field.LIMIT])
-        total += min(need, int(row[Field.LIMIT]))
+        rest = tiling.period if tiling.stationary else tiling.gemm.k + array.rows
+        need = (tiling.tiles - 1) * tiling.period + rest
+        unit = len(network.important[index]) * (-(-tiling.gemm.k // lanes) + 1)
+        hung |= max(need, unit) > int(row[Field.LIMIT])
+        total += min(max(need, unit), int(row[Field.LIMIT]))
     return total, hung

@@ -50,18 +50,20 @@ def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Eq
     """
     assert engine.array is not None, "an engine without an array is compared with nothing"
     outputs, voted, failed = seen(engine, x, faults)
-    expected, votes = Emulator(engine.network, engine.array).observe(x, faults)
+    emulator = Emulator(engine.network, engine.array, bypass=getattr(engine, "bypass", None))
+    expected, votes, *given_up = emulator.observe(x, faults)
+    lost = given_up[0] if given_up else np.zeros(len(outputs), bool)  # by error-correcting code, as it should be
     wrong = (outputs != expected).any(axis=1)
-    different = np.flatnonzero(wrong | (voted != votes) | failed)
+    different = np.flatnonzero(((wrong | (voted != votes)) & ~lost) | (failed != lost))
     first = ""
     if len(different):
         image = int(different[0])
-        if failed[image]:
-            first = f"image {image} was never finished"
+        if failed[image] != lost[image]:
+            first = f"image {image} was never finished" if failed[image] else f"image {image} was not given up"
         elif wrong[image]:
             output = int((outputs[image] != expected[image]).argmax())
             first = f"output {output} of image {image} is {outputs[image, output]}, the emulator has {expected[image, output]}"
         else:
             saw = ("no vote disagreed, in the emulator one did", "a vote disagreed, in the emulator none did")
             first = f"in image {image} {saw[int(voted[image])]}"
-    return Equality(len(outputs), len(outputs) - len(different), int(np.count_nonzero(failed)), first), outputs
+    return Equality(len(outputs), len(outputs) - len(different), int(np.count_nonzero(failed & ~lost)), first), outputs

@@ -16,7 +16,9 @@ from hardpoint.faults import FaultList
 from hardpoint.files import write_json
 from hardpoint.host.device import DeviceError, Timeout
 from hardpoint.host.driver import HUNG, Driver, Interrupted, Loaded, Played
+from hardpoint.host.emulator import Emulator
 from hardpoint.network import Network
+from hardpoint.program import counted
 
 __all__ = ["Lost", "Recovery", "Surviving"]
 
@@ -39,7 +41,7 @@ class Surviving:
 
     When the device fails, what it had finished is kept; then its logic is reset, and if that does not help, loaded
     again with everything in its memory; either counts only if it then computes the inputs `check` as the network
-    does. An inference in which the device hung, or answered wrongly twice, ends with status HUNG: a DUE. After `most` failures in
+    does (with the PEs of `bypass` bypassed, as the emulator does). An inference in which the device hung, or answered wrongly twice, ends with status HUNG: a DUE. After `most` failures in
     one call the rest of its inferences end so, unplayed. A device that does not come back, or that comes back and
     computes `check` wrongly, raises Lost; what was seen is written to `evidence` (JSON) before.
     """
@@ -52,14 +54,17 @@ class Surviving:
         *,
         most: int = 8,
         evidence: str | os.PathLike[str] | None = None,
+        bypass: Any = None,
     ) -> None:
         if most < 1:
             raise InputError(f"a device may fail at least once per call, not {most} times")
-        self.driver, self.network, self.most, self.evidence = driver, network, most, evidence
+        self.driver, self.network, self.most, self.evidence, self.bypass = driver, network, most, evidence, bypass
         self._check = network.check_input(check)
         if not len(self._check):
             raise InputError("a device is checked with at least 1 input")
-        self._golden = network(self._check)
+        self._golden = (
+            network(self._check) if bypass is None else Emulator(network, driver.array, bypass=bypass).run(self._check)
+        )
         self.recoveries: list[Recovery] = []
         self._last = ""  # why the device failed last
         self._loaded: Loaded | None = None
@@ -126,7 +131,7 @@ class Surviving:
     def _hung(self, images: int) -> Played:
         """Inferences that the device never finished."""
         nothing = np.zeros(images, np.int64)
-        votes = np.zeros((images, self.array.cols), np.int64)
+        votes = np.zeros((images, counted(self.array)), np.int64)
         return Played(np.zeros((images, self._golden.shape[1]), np.int64), nothing + HUNG, nothing, votes)
 
     def _recover(self, image: int, reason: str) -> None:
@@ -147,7 +152,7 @@ class Surviving:
                 self._forget()
                 device.reset(hard=True)
             if self._loaded is None:
-                self._loaded = self.driver.load(self.network)
+                self._loaded = self.driver.load(self.network, self.bypass)
             self._loaded.suspect()
             played = self._loaded.play(self._check)
         except DeviceError as error:
