@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-host bench-training formal lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-fleet bench-host bench-search bench-training formal lint types clean check-reports test-pynq test-board
 
 setup: $(STAMP)
 
@@ -80,6 +80,14 @@ bench-core: $(STAMP)
 # Rates of emulation, clean and under faults, beside TensorFlow's: build/bench/emulation.json.
 bench-emulation: $(STAMP)
 	$(RUN) benchmarks/emulation.py
+
+# Training images per policy for 100 faulty chips: build/bench/fleet.json. DATA=fashion=PATH
+bench-fleet: $(STAMP)
+	$(RUN) benchmarks/fleet.py --data $(DATA)
+
+# How quickly the search finds the optimum of measured tables: build/bench/search.json.
+bench-search: $(STAMP)
+	$(RUN) benchmarks/search.py
 
 # What the driver costs per image, over a device that answers at once: build/bench/host.json.
 bench-host: $(STAMP)
