@@ -42,6 +42,8 @@ def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
     Control is the flags that travel through the PEs, once for each diagonal, and what paces the array.
     """
     verilog.parameters(array)  # refuses what the Verilog is not
+    if array.dataflow != "os" or array.recompute is not None:
+        raise InputError("only output-stationary arrays without recompute unit are made of parts whose cost is known")
     if array.dsp:
         raise InputError("the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown")
     array = dataclasses.replace(array, taps=taps)
