@@ -17,6 +17,7 @@ from hardpoint.array import Array
 from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.files import digest
+from hardpoint.host.buffers import noticed
 from hardpoint.host.convention import checked, convention
 from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
@@ -161,7 +162,10 @@ def seen(engine: Engine, x: Any, faults: Any) -> tuple[Codes, NDArray[np.bool_],
     observe: Callable[..., Any] | None = getattr(engine, "observe", None)
     if play is not None:
         played = play(x, faults)
-        return played.outputs, played.votes.any(axis=1), played.status != 0
+        voted = played.votes.any(axis=1)
+        if faults is not None and engine.array is not None and engine.array.ecc:
+            voted |= np.isin(np.arange(len(x)), noticed(faults.faults, engine.network))  # strikes are sent decoded
+        return played.outputs, voted, played.status != 0
     if observe is not None:
         outputs, voted, *failed = observe(x, faults)
         return outputs, voted, failed[0] if failed else np.zeros(len(x), bool)
