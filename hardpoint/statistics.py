@@ -22,6 +22,7 @@ __all__ = [
     "bootstrap",
     "clopper_pearson",
     "cluster_t",
+    "cluster_wilson",
     "paired",
     "sample_size",
     "stratified",
@@ -177,6 +178,27 @@ def cluster_t(values: Any, confidence: float = 0.95, bounds: tuple[float, float]
         return Interval(mean, ends[0], ends[1], confidence, len(x), "all units agree")
     half = t_quantile((1 + confidence) / 2, len(x) - 1) * float(x.std(ddof=1)) / math.sqrt(len(x))
     return Interval(mean, max(low, mean - half), min(high, mean + half), confidence, len(x), "t over units")
+
+
+def cluster_wilson(shares: Any, confidence: float = 0.95, draws: int = 1) -> Interval:
+    """A proportion from its share in every independent unit: Wilson's interval for as many draws as have the same variance.
+
+    The effective number of draws is m (1 - m) over the variance of the mean m among units, times the square of the
+    normal quantile over Student's (Korn and Graubard, Survey Methodology 24, 1998, with Wilson's interval). Near 0
+    and 1, where t over units misses on one side, it is asymmetric and covers; units of one draw give Wilson's own
+    interval but for Student's quantile. Where all units agree it is `cluster_t`'s, which `draws` is for.
+
+    >>> print(cluster_wilson([0.9, 0.8, 0.85, 0.95]))
+    0.8750 [0.7385, 0.9455] (95%, Wilson over units, 4 units)
+    """
+    check_confidence(confidence)
+    x = _units(shares, (0.0, 1.0))
+    if x.min() == x.max():
+        return cluster_t(x, confidence, draws=draws)
+    mean, variance = float(x.mean()), float(x.var(ddof=1)) / len(x)
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    effective = mean * (1 - mean) / variance * (z / t_quantile((1 + confidence) / 2, len(x) - 1)) ** 2
+    return Interval(mean, *_score(mean, effective, confidence), confidence, len(x), "Wilson over units")
 
 
 def paired(a: Any, b: Any, confidence: float = 0.95) -> Interval:

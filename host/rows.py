@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from hardpoint.files import write_json
 from hardpoint.host.outcomes import Counts
-from hardpoint.statistics import BernoulliSequence, BettingSequence, Interval, cluster_t
+from hardpoint.statistics import BernoulliSequence, BettingSequence, Interval, cluster_wilson
 
 __all__ = ["Result", "Row", "Watch", "row"]
 
@@ -121,7 +121,7 @@ def row(
         values = [RATES[name](unit) / images for unit in rows]
         if watch is not None:
             return watch.interval(name, sum(values) / len(values))
-        return cluster_t(values, confidence, draws=1 if shared else images)
+        return cluster_wilson(values, confidence, draws=1 if shared else images)
 
     found: dict[str, Any] = {name: rate(name) for name in RATES}
     a = found["accuracy"]

@@ -11,7 +11,7 @@ from hardpoint.design import DesignPoint
 from hardpoint.errors import InputError
 from hardpoint.optimizer.report import Rate, Story
 from hardpoint.optimizer.study import Study
-from hardpoint.statistics import cluster_t
+from hardpoint.statistics import cluster_wilson
 
 __all__ = ["story_of"]
 
@@ -80,7 +80,7 @@ def _of_store(source: Path) -> Story:
         for ber in sorted(float(point) for point in store.points(digest)):
             units = store.units(digest, repr(ber))
             images = about["images"]
-            accuracy = cluster_t([unit.correct / images for unit in units.values()], about["confidence"], draws=images)
+            accuracy = cluster_wilson([unit.correct / images for unit in units.values()], about["confidence"], draws=images)
             critical = sum(unit.critical for unit in units.values()) / (images * len(units))
             rates.append(Rate(design, ber, accuracy.low, accuracy.mean, accuracy.high, critical, len(units), images))
     if not rates:
@@ -94,5 +94,5 @@ def _of_store(source: Path) -> Story:
         provenance=provenance,
         clean_accuracy=None,
         rates=rates,
-        convention="BER: flips per live site bit and step; t intervals over fault lists.",
+        convention="BER: flips per live site bit and step; Wilson intervals over fault lists.",
     )

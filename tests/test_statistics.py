@@ -12,9 +12,11 @@ from hardpoint.statistics import (
     bootstrap,
     clopper_pearson,
     cluster_t,
+    cluster_wilson,
     paired,
     sample_size,
     stratified,
+    stratified_proportion,
     t_quantile,
     two_way,
     wilson,
@@ -111,6 +113,86 @@ def test_strata_are_weighted() -> None:
     assert NOMINAL[0] <= coverage(covered) <= NOMINAL[1]
 
 
+def test_proportions_of_units_are_covered_near_the_ends_too() -> None:
+    """Fault lists: independent images of different difficulty. Maps: a rate of their own each, skewed or mostly none."""
+    rng = np.random.default_rng(9)
+    hard = rng.beta(0.05, 5, 256)
+    lists = {
+        "rare": (20, 256, 0.003), "rarer": (20, 256, 0.001), "few lists": (5, 256, 0.01), "often": (10, 64, 0.3),
+    }  # fmt: skip
+    found = {
+        name: coverage([inside(cluster_wilson(rng.binomial(n, p, k) / n, draws=n), p) for _ in range(1500)])
+        for name, (k, n, p) in lists.items()
+    }
+    found["difficult images"] = coverage(
+        [inside(cluster_wilson((rng.random((20, 256)) < hard).mean(axis=1), draws=256), hard.mean()) for _ in range(1500)]
+    )
+    for name, a, b in (("good maps", 18, 2), ("bad maps", 5, 5), ("rare maps", 1.8, 16.2)):
+        x = rng.binomial(1000, rng.beta(a, b, (1500, 12))) / 1000
+        found[name] = coverage([inside(cluster_wilson(row), a / (a + b)) for row in x])
+    for name, covered in found.items():
+        assert NOMINAL[0] <= covered <= NOMINAL[1] + 0.01, (name, covered)
+    assert coverage([inside(cluster_t(rng.binomial(256, 0.003, 5) / 256, draws=256), 0.003) for _ in range(1000)]) < 0.92
+
+
+def test_proportions_over_strata_are_covered() -> None:
+    """As many draws in every stratum, rates from never to often, and groups that lie across strata."""
+    rng = np.random.default_rng(10)
+    cases = {
+        "uneven": ((0.7, 0.25, 0.05), (0.05, 0.3, 0.9), 150),
+        "rare where it is heavy": ((0.9, 0.1), (0.005, 0.4), 300),
+        "never in half": ((0.5, 0.5), (0.0, 0.1), 200),
+        "many": ((0.4, *(0.03,) * 20), tuple(np.linspace(0.3, 0.01, 21)), 60),
+    }
+    for name, (shares, rates, n) in cases.items():
+        truth = float(np.dot(shares, rates))
+        hits = rng.binomial(n, rates, (1500, len(rates))).tolist()
+        covered = [
+            inside(stratified_proportion([(w, n, n, k) for w, k in zip(shares, row, strict=True)]), truth) for row in hits
+        ]
+        assert NOMINAL[0] <= coverage(covered) <= NOMINAL[1], (name, coverage(covered))
+    shares, parts, rates = np.array([0.6, 0.3, 0.1]), np.array([0.1, 0.5, 0.3]), np.array([0.2, 0.05, 0.6])
+    truth = float((shares * parts * rates).sum() / (shares * parts).sum())
+    covered = []
+    for _ in range(1500):
+        held = rng.binomial(300, parts)
+        hit = rng.binomial(held, rates)
+        covered.append(inside(stratified_proportion(zip(shares, (300,) * 3, held, hit, strict=True)), truth))
+    assert NOMINAL[0] <= coverage(covered) <= NOMINAL[1], coverage(covered)
+
+
+def test_stopping_when_the_interval_is_short_keeps_it_true() -> None:
+    """What a campaign that stops by itself does, with independent flips and with maps; a fixed interval would not hold."""
+    rng = np.random.default_rng(11)
+    held, fixed = [], []
+    for _ in range(300):
+        draws = rng.random(4096) < 0.004
+        hits, sequence = 0, BernoulliSequence()
+        for stop in range(256, 4097, 256):
+            new = int(draws[stop - 256 : stop].sum())
+            hits += new
+            sequence.update(new, 256)
+            if (sequence.bounds[1] - sequence.bounds[0]) / 2 < 0.006:
+                break
+        held.append(sequence.bounds[0] <= 0.004 <= sequence.bounds[1])
+        hits, stop = int(draws[:256].sum()), 256
+        while stop < 4096 and (wilson(hits, stop).high - wilson(hits, stop).low) / 2 > 0.003:
+            stop += 64
+            hits = int(draws[:stop].sum())
+        fixed.append(inside(wilson(hits, stop), 0.004))
+    assert coverage(held) >= 0.95
+    assert coverage(fixed) < coverage(held)
+    maps = []
+    for _ in range(60):
+        units = BettingSequence()
+        for value in rng.beta(5, 2, 400):
+            units.update(float(value))
+            if (units.bounds[1] - units.bounds[0]) / 2 < 0.1:
+                break
+        maps.append(units.bounds[0] <= 5 / 7 <= units.bounds[1])
+    assert coverage(maps) >= 0.95
+
+
 def test_sequences_hold_at_every_look() -> None:
     rng = np.random.default_rng(6)
     bernoulli, betting, peeking = [], [], []
@@ -185,6 +267,9 @@ def test_bad_input_is_named() -> None:
         (lambda: stratified([(0.5, [1, 0])]), "the shares of strata must be 0 or more and sum to 1"),
         (lambda: BettingSequence().update(1.5), r"a unit's value must lie in \[0, 1\], not 1.5"),
         (lambda: BernoulliSequence().update(5, 4), "successes must be 0 to 4, the number of draws, not 5"),
+        (lambda: stratified_proportion([(1.0, 5, 6, 2)]), "successes within the group's draws"),
+        (lambda: stratified_proportion([]), "at least 1 draw of the group"),
+        (lambda: cluster_wilson([1.5]), "units' values must be 0.0 to 1.0, not 1.5"),
         (lambda: sample_size(0.0), "an error and a share lie between 0 and 1"),
     ):
         with pytest.raises(InputError, match=text):
