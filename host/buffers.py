@@ -6,16 +6,37 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from hardpoint import ecc
+from hardpoint.beside import buffer_codes
 from hardpoint.host.changes import added_inputs, touch
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.operands import decoded, operand
 from hardpoint.host.program import (
     BYPASS, IN, IN_BITS, OUT_BITS, OUT_SIGNED, SIGNED, SUMS, TRANSPOSED, WEIGHTS, WGT_BITS, WHOLE, C, K, M, N,
 )  # fmt: skip
+from hardpoint.network import Network
 
-__all__ = ["ABUF", "OBUF", "WBUF", "strike_buffers", "strike_outputs", "struck_pixel", "undo_buffers"]
+__all__ = ["ABUF", "OBUF", "WBUF", "noticed", "strike_buffers", "strike_outputs", "struck_pixel", "undo_buffers"]
 
 WBUF, ABUF, OBUF = 8, 9, 10  # numbers of sites
+
+
+def noticed(flips: NDArray[Any], network: Network) -> NDArray[np.int64]:
+    """Numbers of the images in which ECC finds a word of a buffer to be wrong."""
+    flips = flips[flips["site"] >= WBUF]
+    widths = [[-(-bits // 8) for _, bits in buffer_codes(network, layer).values()] for layer in range(len(network.gemms))]
+    width = np.array(widths, np.int64)[flips["layer"], flips["site"].astype(np.int64) - WBUF]
+    check, bit, step = flips["copy"] == 1, flips["bit"].astype(np.int64), flips["step"].astype(np.int64)
+    at = 8 * width * step + bit
+    syndromes = np.where(check, 1 << np.where(check, bit, 0), ecc.COLUMNS[at % 64])
+    keys = np.stack([flips["image"], flips["layer"], flips["site"], np.where(check, step, at // 64)], axis=1)
+    words, word = np.unique(keys, axis=0, return_inverse=True)
+    left = np.zeros(len(words), np.int64)
+    np.bitwise_xor.at(left, word.ravel(), syndromes)
+    return np.asarray(words[left != 0, 0], np.int64)
 
 
 @inlined

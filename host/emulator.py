@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
+from hardpoint.beside import decoded
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList, describe, live
+from hardpoint.host.buffers import WBUF, noticed
 from hardpoint.host.forward import Bypass, Forward
 from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import Program
@@ -59,25 +61,37 @@ class Emulator:
 
     def run(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Codes:
         """Output codes (images, outputs) of inferences `first`, `first` + 1, ... on codes `x` while `faults` strike."""
-        return self.observe(x, faults, first)[0]
+        outputs: Codes = self.observe(x, faults, first)[0]
+        return outputs
 
-    def observe(self, x: Any, faults: FaultList | None = None, first: int = 0) -> tuple[Codes, NDArray[np.bool_]]:
-        """As `run`, and per image whether a vote among copies ever disagreed."""
+    def observe(self, x: Any, faults: FaultList | None = None, first: int = 0) -> tuple[Any, ...]:
+        """As `run`, and per image whether a vote among copies ever disagreed. On arrays with ECC a word that it corrects or
+        gives up counts as such a vote, and a third array says in which images it gave up a word.
+        """
         x = self.network.check_input(x)
+        nothing = np.zeros(len(x), bool)
         if faults is None or not len(faults):
-            return self.clean(x), np.zeros(len(x), bool)
+            return self._answer(self.clean(x), nothing, nothing)
         self._check(faults, first + len(x))
         lasting = faults.faults["effect"] != 0
-        flips, stuck = faults.faults, faults.faults[:0]
+        flips, stuck, due = faults.faults, faults.faults[:0], nothing
         if lasting.any():
             flips, stuck = faults.faults[~lasting], faults.faults[lasting]
             permanent = None
             if not len(flips) and self._forward.fast:
                 permanent = Permanent.of(stuck, first, len(x), self.network, self.array, self.program)
             if permanent is not None:
-                return self._forward.clean(x, permanent), np.zeros(len(x), bool)
+                return self._answer(self._forward.clean(x, permanent), nothing, nothing)
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(x), np.uint8)
+        if self.array.ecc:
+            numbers = first + np.arange(len(x))
+            voted[np.isin(numbers, noticed(flips, self.network))] = 1
+            flips = decoded(flips, self.network)
+            given_up = (flips["site"] >= WBUF) & (flips["copy"] == 1)
+            due = np.isin(numbers, flips["image"][given_up])
+            flips = flips[~given_up]
+            flips = flips[np.lexsort((flips["layer"], flips["image"]))]
         for start, states in self._golden(x):
             stop = start + len(states)
             cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
@@ -89,7 +103,10 @@ class Emulator:
             self._replay(
                 states, records, cuts - cuts[0], rows, len(records) - len(stuck), first + start, outputs[start:stop], voted[start:stop]
             )
-        return self.network.ordered(outputs.astype(np.int64)), voted.astype(bool)
+        return self._answer(self.network.ordered(outputs.astype(np.int64)), voted.astype(bool), due)
+
+    def _answer(self, outputs: Codes, voted: NDArray[np.bool_], due: NDArray[np.bool_]) -> tuple[Any, ...]:
+        return (outputs, voted, due) if self.array.ecc else (outputs, voted)
 
     def observe_each(self, x: Any, flips: NDArray[Any]) -> tuple[Codes, NDArray[np.bool_]]:
         """Trials of one flip each, records of dtype FAULT: outputs of image `flips["image"][i]` of `x` while flip i alone
@@ -108,8 +125,12 @@ class Emulator:
         self._reserve(1, 0)
         for start, states in self._golden(x):
             a, b = np.searchsorted(records["image"], (start, start + len(states)))
-            part, rows = records[a:b], records["image"][a:b].astype(np.int64) - start
-            self._replay(states, part, np.arange(len(part) + 1), rows, len(part), start, outputs[a:b], voted[a:b])
+            part, rows, starts = records[a:b], records["image"][a:b].astype(np.int64) - start, np.arange(b - a + 1)
+            if self.array.ecc:  # which corrects any one flip of a buffer
+                corrected = part["site"] >= WBUF
+                part, starts = part[~corrected], np.concatenate([[0], np.cumsum(~corrected)])
+                voted[a:b] = corrected
+            self._replay(states, part, starts, rows, len(part), start, outputs[a:b], voted[a:b])
         back = np.empty(len(flips), np.int64)
         back[order] = np.arange(len(flips))
         return self.network.ordered(outputs[back].astype(np.int64)), voted[back].astype(bool)

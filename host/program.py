@@ -134,8 +134,7 @@ class Program:
 
 def important(network: Network, array: Array, index: int) -> NDArray[np.int64]:
     """Neurons of array layer `index` that the recompute unit of `array` computes, in order; none without a unit."""
-    lists = getattr(network, "important", ())
-    return np.array(lists[index] if array.recompute is not None and lists else (), np.int64)
+    return np.array(network.important[index] if array.recompute is not None else (), np.int64)
 
 
 def _pooled(network: Network, i: int) -> bool:
@@ -234,10 +233,5 @@ def _unit(array: Array) -> NDArray[np.int64]:
     if unit is None:
         return np.zeros(UNIT_WRAPS + 1, np.int64)
     guard = unit.guard
-    column = array.acc_bits if guard.column is None else guard.column
-    carry = 0
-    if 0 < column < array.acc_bits:
-        least = (1 << column) - 1
-        carry = ((unit.lanes * _most(array.act_bits, array.wgt_bits, column) + least) >> column).bit_length()
-    wraps = _wraps(array.act_bits, array.wgt_bits, array.acc_bits, guard, unit.lanes, carry)
-    return np.array([unit.lanes, column, carry, 3 if guard.operand else 1, 3 if guard.drain else 1, wraps], np.int64)
+    wraps = _wraps(array.act_bits, array.wgt_bits, array.acc_bits, guard, unit.lanes, array.unit_carry_bits)
+    return np.array([unit.lanes, array.unit_column, array.unit_carry_bits, 3 if guard.operand else 1, 3 if guard.drain else 1, wraps], np.int64)

@@ -1,61 +1,40 @@
-"""A whole network with every GEMM on the literal array: what engines must equal, and whether a vote disagreed."""
+"""What engines must make of a network: its outputs on the literal array, whether ECC gave up, whether a vote disagreed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import literal
+import literal_network
 import numpy as np
 
 from hardpoint.array import Array
-from hardpoint.faults import FAULT, PERMANENT
-from hardpoint.fixed import Fixed, wrap
-from hardpoint.layers import Add, AvgPool, Conv, Dense, MaxPool, Rescale, requantise
-from hardpoint.mapping import Tiling
+from hardpoint.fixed import Fixed
+from hardpoint.layers import Add, AvgPool, Conv, Dense, MaxPool, Rescale
 from hardpoint.network import Network
-from hardpoint.pe import Pe, ReducedPe
+from hardpoint.pe import Pe, ReducedPe, majority
 
 
-def local(faults: np.ndarray, image: int, layer: int) -> np.ndarray:
-    """Faults that act in one layer of one image, their times made relative to it."""
-    here, kept = (image, layer), []
-    for fault in faults.copy():
-        start, end = (fault["image"], fault["layer"]), (fault["end_image"], fault["end_layer"])
-        if fault["effect"] == 0:
-            if start == here:
-                kept.append(fault)
-            continue
-        if here < start or here > end:
-            continue
-        if here > start:
-            fault["tile"] = fault["step"] = 0
-        if here < end:
-            fault["end_tile"], fault["end_step"] = PERMANENT[2:]
-        kept.append(fault)
-    return np.array(kept, FAULT)
+class Seen(NamedTuple):
+    """Per image: outputs, whether ECC gave up, whether a vote disagreed (see `watched`)."""
+
+    outputs: Any
+    due: list[bool]
+    voted: list[bool]
 
 
-def reference(network: Network, array: Array, x: np.ndarray, faults: np.ndarray, bypass: Any = None) -> np.ndarray:
-    """Outputs of `network` on `array` while `faults` strike."""
-    outputs = []
+def reference(network: Network, array: Array, x: Any, faults: Any, bypass: Any = None) -> Seen:
+    """`network` on `array` while `faults` strike, image by image."""
+    outputs, due, voted = [], [], []
     for image in range(len(x)):
-        values = {"input": x[image : image + 1].astype(np.int64)}
-        for layer in network.layers:
-            inputs = [values[name] for name in layer.inputs]
-            if not isinstance(layer, (Conv, Dense)):
-                extra = () if isinstance(layer, Add) else (network.formats[layer.input].magnitude,)
-                values[layer.name] = layer(*inputs, *extra)
-                continue
-            index = network.gemms.index(layer)
-            tiling, signed = Tiling.of(network.gemm(index), array), network.formats[layer.input].signed
-            struck, patches = local(faults, image, index), layer.patches(inputs[0])[0]
-            sums = literal.layer(array, tiling, patches, layer.matrix(), signed, struck, bypass)
-            acc = wrap(sums + layer.bias, array.acc_bits)
-            values[layer.name] = requantise(acc.reshape(1, *network.shapes[layer.name]), layer.shift, layer.out, layer.relu)
-        outputs.append(values[network.layers[-1].name].reshape(-1))
-    return network.ordered(np.array(outputs))
+        with watched() as seen:
+            out, failed = literal_network._image(network, array, x[image : image + 1], faults, image, bypass)
+        outputs.append(out[0])
+        due.append(failed)
+        voted.append(any(seen))
+    return Seen(network.ordered(np.array(outputs)), due, voted)
 
 
 def small_network(rng: np.random.Generator, depthwise: bool = False) -> Network:
@@ -109,13 +88,26 @@ def watched() -> Iterator[list[bool]]:
             seen.append(self.disagrees())
             return super().votes(*arguments)
 
+    def lanes(sent: list[int], receiver: int) -> list[int]:
+        return sent if len(sent) == receiver else [majority(*sent)] if len(sent) == 3 else sent * receiver
+
     def shifted(sent: list[int], b_sender: int, b: int) -> list[int]:
         seen.append(b_sender < b and len({lane >> b_sender for lane in sent}) > 1)
-        return was[2](sent, b_sender, b)
+        literal.majority = majority
+        found = was[2](sent, b_sender, b)
+        literal.majority = result
+        return found
 
-    was = literal.Pe, literal.ReducedPe, literal.shifted
-    literal.Pe, literal.ReducedPe, literal.shifted = WatchedPe, WatchedReducedPe, shifted  # type: ignore[misc, assignment]
+    def result(a: int, b: int, c: int) -> int:
+        seen.append(len({a, b, c}) > 1)
+        return majority(a, b, c)
+
+    names = ("Pe", "ReducedPe", "shifted", "received", "majority")
+    was = tuple(getattr(literal, name) for name in names)
+    for name, value in zip(names, (WatchedPe, WatchedReducedPe, shifted, lanes, result), strict=True):
+        setattr(literal, name, value)
     try:
         yield seen
     finally:
-        literal.Pe, literal.ReducedPe, literal.shifted = was  # type: ignore[misc]
+        for name, value in zip(names, was, strict=True):
+            setattr(literal, name, value)
