@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hardpoint.faults import FaultList
 from hardpoint.host.campaign import Engine, seen
@@ -43,8 +44,8 @@ class Equality:
         return {"equal": self.equal, "different": self.different, "failed": self.failed, "first": self.first}
 
 
-def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Equality, Codes]:
-    """Run codes `x` under `faults` on `engine` and on the emulator; the comparison, and the outputs of `engine`.
+def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Equality, Codes, NDArray[np.bool_]]:
+    """Run codes `x` under `faults` on `engine` and on the emulator; the comparison, and outputs and failures of `engine`.
 
     Equal are outputs, every one of them, and whether a vote among copies disagreed.
     """
@@ -66,4 +67,8 @@ def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Eq
         else:
             saw = ("no vote disagreed, in the emulator one did", "a vote disagreed, in the emulator none did")
             first = f"in image {image} {saw[int(voted[image])]}"
-    return Equality(len(outputs), len(outputs) - len(different), int(np.count_nonzero(failed & ~lost)), first), outputs
+    return (
+        Equality(len(outputs), len(outputs) - len(different), int(np.count_nonzero(failed & ~lost)), first),
+        outputs,
+        failed,
+    )

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hardpoint.array import Array
 from hardpoint.draw import check_ber
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList
-from hardpoint.host.campaign import Engine
+from hardpoint.host.campaign import Engine, seen
 from hardpoint.host.drawing import draw
 from hardpoint.host.equality import Equality, compare
 from hardpoint.network import Network
@@ -50,15 +52,19 @@ def run_on(
     value: dict[str, Any] = {"device": device, "images": len(test.x)}
     golden = engine.run(test.x)
     found: Equality | None = None
+    failed = np.zeros(len(test.x), bool)
     if check:
-        found, outputs = compare(engine, test.x, played)
+        found, outputs, failed = compare(engine, test.x, played)
+    elif played is not None:
+        outputs, _, failed = seen(engine, test.x, played)
     else:
-        outputs = golden if played is None else engine.run(test.x, played)
-    value["accuracy"] = float((outputs.argmax(axis=1) == test.y).mean())
+        outputs = golden
+    value["accuracy"] = float(((outputs.argmax(axis=1) == test.y) & ~failed).mean())
     lines = [f"{len(test.x)} images on {device}: accuracy {value['accuracy']:.4f}"]
     if played is not None:
-        value |= {"faults": len(played), "changed": int((outputs != golden).any(axis=1).sum())}
-        lines[0] += f"; {value['changed']} images changed by {value['faults']} faults"
+        changed = int((outputs != golden).any(axis=1)[~failed].sum())
+        value |= {"faults": len(played), "changed": changed, "failed": int(failed.sum())}
+        lines[0] += f"; of {len(played)} faults {changed} images changed, {value['failed']} failed"
     if found is not None:
         value["check"] = found.table()
         lines += found.lines()

@@ -6,18 +6,21 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import doubles
 import numpy as np
 import pytest
-from accelerators import codes, plain_network
+from accelerators import codes, depthwise_network, mixed_network, plain_network
 from contract import ARRAY
+from literal_network import random_faults
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.draw import draw
 from hardpoint.faults import EFFECTS, PERMANENT, SITES, FaultList
+from hardpoint.host.compiled import CompiledDevice
 from hardpoint.host.driver import Driver
 from hardpoint.host.emulated import EmulatedDevice
 from hardpoint.host.equality import compare
@@ -148,7 +151,7 @@ class HidesVotes(doubles._Buffered):
 )
 def test_a_difference_is_named(double: Any, first: str, network: Network, x: Any) -> None:
     loaded = Driver(double(EmulatedDevice(ARRAY)), ARRAY, timeout_s=1).load(network)
-    found, _ = compare(loaded, x)
+    found, _, _ = compare(loaded, x)
     assert (found.equal, found.different, found.failed) == (IMAGES - 1, 1, 0)
     assert found.first.startswith(first)
     assert found.lines() == [
@@ -159,8 +162,61 @@ def test_a_difference_is_named(double: Any, first: str, network: Network, x: Any
 
 def test_what_never_finished_is_no_equality(network: Network, x: Any) -> None:
     driver = Driver(doubles.Hangs(EmulatedDevice(ARRAY), 2), ARRAY, batch=8, timeout_s=0.01)
-    found, _ = compare(Surviving(driver, network, x[:2]), x)
+    found, _, _ = compare(Surviving(driver, network, x[:2]), x)
     assert (found.equal, found.failed, found.first) == (IMAGES - 1, 1, "image 2 was never finished")
+
+
+ARRAYS = {
+    "output-stationary": Array(4, 6, (Guard(), Guard(14, True, True)), (1, 1, 0, 0, 0, 0)),
+    "weight-stationary": Array(4, 6, (Guard(), Guard(14, True)), (1, 1, 0, 0, 0, 0), dataflow="ws", depth=16),
+    "reduced precision": Array(4, 6, (Guard(12, kind="rpr"),)),
+    "recompute": Array(4, 6, (Guard(),), recompute=Recompute(4, Guard(10, True, True))),
+    "recompute, ECC": Array(3, 5, (Guard(9),), dataflow="ws", depth=16, recompute=Recompute(3, Guard(10)), ecc=True),
+}
+
+
+@pytest.fixture(params=ARRAYS)
+def array(request: pytest.FixtureRequest) -> Array:
+    return ARRAYS[request.param]
+
+
+def every_list(device: Any, array: Array) -> None:
+    """Flips and stuck bits of all sites, with bypassed PEs and without, over networks of all kinds of layers."""
+    rng = np.random.default_rng(7)
+    for make in (plain_network, mixed_network, depthwise_network):
+        network = important(make(np.random.default_rng(0)))
+        x = codes(rng, network.input_format, (5, *network.input_shape))
+        for bypass in (None, rng.random((array.rows, array.cols)) < 0.1):
+            loaded = Driver(device, array, batch=3, timeout_s=60).load(network, bypass)
+            for stuck in (0.0, 0.3):
+                records = random_faults(rng, array, network, len(x), 40, stuck)
+                found, _, _ = compare(loaded, x, FaultList.of(records, array, network, len(x)))
+                assert (found.equal, found.first) == (len(x), ""), (make.__name__, bypass is not None, stuck)
+            loaded.close()
+
+
+def important(network: Network) -> Network:
+    """`network` with some neurons of every layer for a recompute unit."""
+    sizes = [network.gemm(i).m * network.gemm(i).n for i in range(len(network.gemms))]
+    return replace(network, important=tuple(tuple(range(1, size, 5))[:20] for size in sizes))
+
+
+def test_the_emulator_behind_registers_plays_every_list(array: Array) -> None:
+    every_list(EmulatedDevice(array), array)
+
+
+@pytest.mark.slow
+@pytest.mark.pc
+@pytest.mark.parametrize("kind", ["csim", "rtl", "engine"])
+def test_compiled_devices_play_every_list(kind: str, array: Array) -> None:
+    needed("csim" if kind == "csim" else "rtl")
+    from hardpoint.hls import compile, verilate
+
+    build = Path(__file__).resolve().parents[1] / "build" / "devices"
+    library = compile.build(array, build) if kind == "csim" else verilate.build(array, build, engine=kind == "engine")
+    device = CompiledDevice(library)
+    every_list(device, array)
+    device.close()
 
 
 def test_devices_go_to_other_processes(network: Network, x: Any) -> None:
