@@ -15,7 +15,7 @@ from hardpoint.faults import SITES, UNIT_ROW, live
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.program import weight_place
-from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged
+from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged, unit_in_cycles
 
 __all__ = ["FLIP", "FORCE", "KEEP", "LISTS", "Strikes", "acting"]
 
@@ -55,9 +55,9 @@ class Strikes:
     in 48-55. Every layer starts with nothing struck, so stuck bits are said again at the start of each layer.
 
     Times of the array are tile * period + step for the C++ core, and cycles (`hardpoint.schedule`) for the Verilog core
-    (`cycles`); of the recompute unit neuron * (S + 1) + step; of its index memory the neuron's place in the list; of buffers
-    the number of the code, or of a weight its byte in memory (`hardpoint.program.weight_place`). Of buffers with ECC, what
-    its decoder leaves is struck, and copy 1 of a word's first code says that it gave up.
+    (`cycles`); of the recompute unit neuron * (S + 1) + step, or cycles; of its index memory the neuron's place in the list;
+    of buffers the number of the code, or of a weight its byte in memory (`hardpoint.program.weight_place`). Of buffers with
+    ECC, what its decoder leaves is struck, and copy 1 of a word's first code says that it gave up.
     """
 
     array: Array
@@ -121,9 +121,12 @@ class Strikes:
         if not self.cycles:
             return strikes
         sizes = [tiling.pixels if tiling.stationary else tiling.gemm.k for tiling in tilings]
-        core = _list(strikes) == LISTS.index("core")
-        timed = in_cycles(strikes[core], self.array, np.array(sizes, np.int64)[strikes["layer"][core]])
-        return np.concatenate([timed, strikes[~core]])
+        which, layer, parts = _list(strikes), strikes["layer"], [strikes[_list(strikes) > LISTS.index("unit")]]
+        core, unit = (which == LISTS.index(name) for name in ("core", "unit"))
+        parts.append(in_cycles(strikes[core], self.array, np.array(sizes, np.int64)[layer[core]]))
+        if unit.any():
+            parts.append(unit_in_cycles(strikes[unit], self.array, self._neuron_steps(tilings)[layer[unit]] - 1))
+        return np.concatenate(parts)
 
     def _periods(self, tilings: list[Tiling]) -> I:
         return np.array([tiling.period for tiling in tilings], np.int64)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
+from hardpoint.errors import InputError
 from hardpoint.faults import SITES
 
-__all__ = ["ALL", "FLIP", "FORCE", "KEEP", "PLACE", "STRIKE", "in_cycles", "merged", "tile_cycles"]
+__all__ = ["ALL", "FLIP", "FORCE", "KEEP", "PLACE", "STRIKE", "in_cycles", "merged", "tile_cycles", "unit_in_cycles"]
 
 FLIP, KEEP, FORCE = range(3)
 """Kinds of a strike: bits to invert in one step; bits to keep, and bits to force to one, from now on."""
@@ -47,30 +48,49 @@ def in_cycles(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDAr
     >>> in_cycles(one, Array(4, 4), np.array([9]))["when"].tolist()  # skew 1 + 2, and two cycles of pipeline
     [25]
     """
-    flips = strikes["kind"] == FLIP
-    return np.concatenate([_flips(strikes[flips], array, k[flips]), _stuck(strikes[~flips], array, k[~flips])])
+    below = (np.int64(1) << array.site_columns[strikes["row"], strikes["col"]]) - 1
+    return _timed(strikes, below, [_cycle(strikes, array, k, low) for low in (True, False)])
 
 
-def _flips(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray[Any]:
+def unit_in_cycles(strikes: NDArray[Any], array: Array, steps: NDArray[np.int64]) -> NDArray[Any]:
+    """The same for strikes of the recompute unit, `when` = neuron * (steps + 1) + step, in cycles since its first beat.
+
+    `steps` is S of every strike's layer. In cycles, a neuron's last step, which stores its sum, is the next one's first.
+
+    >>> from hardpoint.array import Recompute
+    >>> one = np.array([(0, 0, 2 * 4 + 3, FLIP, 254, 0, SITES.index("drain"), 0, 1)], STRIKE)
+    >>> unit_in_cycles(one, Array(4, 4, recompute=Recompute(8)), np.array([3]))["when"].tolist()  # 2 * 3 + 3, and 7 stages
+    [16]
+    """
+    below = np.full(len(strikes), (1 << array.unit_column) - 1, np.int64)
+    return _timed(strikes, below, [_unit_cycle(strikes, array, steps, low) for low in (True, False)])
+
+
+_Times = list[tuple[NDArray[np.int64], NDArray[np.bool_]]]
+"""Cycles of strikes below their guard column and from it on, and which of them have none."""
+
+
+def _timed(strikes: NDArray[Any], below: NDArray[np.int64], times: _Times) -> NDArray[Any]:
+    parts, flips = (below, ALL & ~below), strikes["kind"] == FLIP
     halves = []
-    for half, part in enumerate(_parts(strikes, array)):
+    for (when, dead), part in zip(times, parts, strict=True):
         moved = strikes.copy()
-        moved["when"], dead = _cycle(strikes, array, k, low=half == 0)
+        moved["when"] = when
         moved["mask"] &= part
-        halves.append(moved[(moved["mask"] != 0) & ~dead])
-    return merged(np.concatenate(halves), np.bitwise_or)
+        halves.append(moved[flips & (moved["mask"] != 0) & ~dead])
+    return np.concatenate([merged(np.concatenate(halves), np.bitwise_or), _stuck(strikes, ~flips, parts, times)])
 
 
-def _stuck(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray[Any]:
+def _stuck(strikes: NDArray[Any], stuck: NDArray[np.bool_], parts: tuple[Any, Any], times: _Times) -> NDArray[Any]:
     """Changes of stuck bits: what holds in the two halves of a word is merged into one word, whenever either changes."""
-    parts = _parts(strikes, array)
-    times = [_cycle(strikes, array, k, low=half == 0)[0] for half in range(2)]
     flipped = np.where(strikes["kind"] == KEEP, ALL, 0)  # no bit kept from changing is the state of rest
     words: dict[tuple[int, ...], dict[tuple[int, int], int]] = {}
     for i in np.argsort(strikes["when"], kind="stable"):
+        if not stuck[i]:
+            continue
         key = tuple(int(strikes[name][i]) for name in ("image", "layer", "kind", *PLACE))
         for half in range(2):
-            words.setdefault(key, {})[int(times[half][i]), half] = int(
+            words.setdefault(key, {})[int(times[half][0][i]), half] = int(
                 (strikes["mask"][i] ^ flipped[i]) & parts[half][i]
             )
     found: list[tuple[int, ...]] = []
@@ -86,12 +106,6 @@ def _stuck(strikes: NDArray[Any], array: Array, k: NDArray[np.int64]) -> NDArray
     return np.array(found, STRIKE)
 
 
-def _parts(strikes: NDArray[Any], array: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Columns of each strike's word below its PE's guard column, and the others."""
-    below = (np.int64(1) << array.site_columns[strikes["row"], strikes["col"]]) - 1
-    return below, ALL & ~below
-
-
 def _cycle(
     strikes: NDArray[Any], array: Array, k: NDArray[np.int64], low: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
@@ -100,11 +114,10 @@ def _cycle(
     The drain register of an upper row is not written in the last steps of a tile: there the cycle is that of the next
     tile's hand-over.
     """
-    when, row, col, site, copy = (strikes[name] for name in ("when", "row", "col", "site", "copy"))
+    when, row, col, site = (strikes[name] for name in ("when", "row", "col", "site"))
     rows = array.rows
     period = k + rows if array.dataflow == "ws" else np.maximum(k, rows)
     skew = when // period * tile_cycles(array, k) + when % period + row + col
-    single = low & (copy == 0)
     late = np.asarray((array.column_map < array.acc_bits).any(axis=0), np.int64)
     pipeline = 2 + late[col] + col
     step = np.asarray((when - k) % period)  # of the drain
@@ -113,12 +126,31 @@ def _cycle(
     leaving = np.where(
         dead, when - step + period + pipeline + row, when + pipeline + np.where(step == 0, row, rows - 1)
     )
-    stage = np.select(
+    return np.where(drain, leaving, skew + _stage(strikes, low, 2)), dead
+
+
+def _unit_cycle(
+    strikes: NDArray[Any], array: Array, steps: NDArray[np.int64], low: bool
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """As `_cycle`. What a step does not use takes the time of its next use."""
+    if array.recompute is None:
+        raise InputError("an array without a recompute unit has no strikes of one")
+    sums = 3 + (array.recompute.lanes - 1).bit_length()  # stages up to the lanes' sum
+    neuron, step = np.divmod(strikes["when"], steps + 1)
+    vote, drain = (strikes["site"] == SITES.index(name) for name in ("vote", "drain"))
+    step = np.where(drain, steps, np.where(vote, np.maximum(step, 1), step))
+    stage = np.where(drain, sums + 1, _stage(strikes, low, sums))
+    return np.asarray(neuron * steps + step + stage), np.zeros(len(strikes), bool)
+
+
+def _stage(strikes: NDArray[Any], low: bool, sums: int) -> NDArray[np.int64]:
+    """Cycles after those of the operand registers; low columns of the accumulator are written `sums` after them."""
+    site, single = strikes["site"], low & (strikes["copy"] == 0)
+    return np.select(
         [site <= SITES.index("wgt"), site <= SITES.index("carry"), site == SITES.index("vote")],
-        [0, 2, 3],
-        np.where(single, 2, 3),
+        [0, sums, sums + 1],
+        np.where(single, sums, sums + 1),
     )
-    return np.where(drain, leaving, skew + stage), dead
 
 
 def merged(strikes: NDArray[Any], join: np.ufunc) -> NDArray[Any]:

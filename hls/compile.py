@@ -25,7 +25,7 @@ from hardpoint.program import LIMITS, Limits, Program, decode, encode
 __all__ = ["FLAGS", "ap_types", "build", "infer", "sources"]
 
 FLAGS = ("-std=c++11", "-O2", "-DHARDPOINT_PLAIN", "-fPIC", "-shared", "-Wno-unknown-pragmas")
-CORE_UNITS = ("core.cpp", "core_library.cpp", "faults.cpp")
+CORE_UNITS = ("core.cpp", "core_library.cpp", "faults.cpp", "recompute.cpp", "unit_library.cpp")
 
 
 def ap_types() -> Path:

@@ -6,10 +6,11 @@ Cycles are enabled cycles; cycle 0 takes in the first beat. docs/hardware.md der
 from __future__ import annotations
 
 from hardpoint.array import Array
+from hardpoint.errors import InputError
 from hardpoint.faults import PE_SITES
 from hardpoint.schedule import tile_cycles
 
-__all__ = ["acting_cycle", "cycles", "late", "utilisation"]
+__all__ = ["acting_cycle", "cycles", "late", "unit_cycles", "utilisation"]
 
 
 def late(array: Array, col: int | None = None) -> int:
@@ -30,6 +31,18 @@ def cycles(array: Array, tiles: int, k: int) -> int:
     if array.dataflow == "ws":
         return (tiles - 1) * tile_cycles(array, k) + k + 2 * array.rows + array.cols + 4
     return (tiles - 1) * tile_cycles(array, k) + k + 2 * array.rows + array.cols + 2 + late(array)
+
+
+def unit_cycles(array: Array, neurons: int, steps: int) -> int:
+    """Cycles of the recompute unit from the first beat to the last sum, both included; `steps` per neuron.
+
+    >>> from hardpoint.array import Array, Recompute
+    >>> unit_cycles(Array(8, 8, recompute=Recompute(8)), 100, 18)
+    1809
+    """
+    if array.recompute is None:
+        raise InputError("an array without a recompute unit recomputes nothing")
+    return neurons * steps + (array.recompute.lanes - 1).bit_length() + 6
 
 
 def utilisation(array: Array, tiles: int, k: int) -> float:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
@@ -28,8 +29,6 @@ VERILATOR = (
     "0",
     "--output-split",
     "12000",
-    "--prefix",
-    "Vcore",
 )
 MODEL_FLAGS = ("-std=c++17", "-O1", "-fPIC")
 SHELL_FLAGS = ("-std=c++17", "-O1", "-fPIC", "-DHARDPOINT_PLAIN", "-Wno-unknown-pragmas")
@@ -63,11 +62,16 @@ def build(
     files = {key: text for key, text in compile.sources(array, limits).items() if key != "core.cpp"}
     if not shell:
         files = {key: text for key, text in files.items() if not key.endswith(".cpp") or key in compile.CORE_UNITS}
-    sources = resources.files("hardpoint.hls") / "rtl" / ("engine" if engine else "")
-    files["model.cpp"] = (sources / "model.cpp").read_text(encoding="utf-8")
-    rtl, parameters, top = verilog.sources(), verilog.parameters(array), verilog.top(array)
-    if engine:
-        rtl, top = {**rtl, **verilog.engine_sources(array)}, verilog.ENGINE
+    folders = resources.files("hardpoint.hls") / "rtl"
+    files["model.cpp"] = (folders / ("engine" if engine else "") / "model.cpp").read_text(encoding="utf-8")
+    files["streams.h"] = (folders / "engine" / "streams.h").read_text(encoding="utf-8")
+    rtl = {**verilog.sources(), **verilog.engine_sources(array)}
+    parameters = {} if engine else verilog.parameters(array)
+    tops = {"Vcore": verilog.ENGINE if engine else verilog.top(array)}
+    if array.recompute is not None:
+        del files["recompute.cpp"]
+        files["recompute_model.cpp"] = (folders / "engine" / "recompute_model.cpp").read_text(encoding="utf-8")
+        tops["Vunit"] = verilog.UNIT
     shell_flags = (*SHELL_FLAGS, "-DHARDPOINT_ENGINE", f"-DHARDPOINT_STALLS={int(stalls)}") if engine else SHELL_FLAGS
     parts = [part for table in (files, rtl, parameters) for key in sorted(table) for part in (key, table[key])]
     name = digest(*parts, repr((VERILATOR, MODEL_FLAGS, shell_flags)))
@@ -78,23 +82,18 @@ def build(
     with tempfile.TemporaryDirectory() as work, atomic_path(library) as part:
         for key, text in {**files, **rtl}.items():
             (Path(work) / key).write_text(text, encoding="utf-8")
-        chosen = [] if engine else [f"-G{key}={value}" for key, value in parameters.items()]
+        chosen = {"Vcore": [f"-G{key}={value}" for key, value in parameters.items()]}
         root = verilator_root()
-        _run(
-            [str(root / "bin" / "verilator_bin"), *VERILATOR, *chosen, "--top-module", top, f"{top}.v"],
-            work,
-            root,
-        )
-        include = ["-I.", "-Iobj_dir", *_include(root)]
+        include, objects = ["-I.", *_include(root)], []
         # One unit each: most of the time goes into parsing headers.
-        model = sorted(path.name for path in Path(work, "obj_dir").glob("*.cpp"))
-        rest = sorted(key for key in files if key.endswith(".cpp"))
-        for unit, names in {"model_unit.cpp": model, "shell_unit.cpp": rest}.items():
-            (Path(work) / unit).write_text("".join(f'#include "{name}"\n' for name in names), encoding="utf-8")
-        objects = [
-            _object("model_unit.cpp", MODEL_FLAGS, include, work),
-            _object("shell_unit.cpp", shell_flags, ["-isystem", str(compile.ap_types()), *include], work),
-        ]
+        for prefix, top in tops.items():
+            made = ["--prefix", prefix, "--Mdir", prefix, *chosen.get(prefix, ()), "--top-module", top, f"{top}.v"]
+            _run([str(root / "bin" / "verilator_bin"), *VERILATOR, *made], work, root)
+            include.append(f"-I{prefix}")
+            unit = _unit(f"{prefix}_unit.cpp", (path.name for path in Path(work, prefix).glob("*.cpp")), work)
+            objects.append(_object(unit, MODEL_FLAGS, include, work))
+        rest = _unit("shell_unit.cpp", (key for key in files if key.endswith(".cpp")), work)
+        objects.append(_object(rest, shell_flags, ["-isystem", str(compile.ap_types()), *include], work))
         _run([_compiler(), "-shared", *objects, str(runtime), "-pthread", "-o", str(part)], work)
     return library
 
@@ -113,6 +112,12 @@ def _runtime(folder: Path) -> Path:
 
 def _include(root: Path) -> list[str]:
     return ["-isystem", str(root / "include"), "-isystem", str(root / "include" / "vltstd")]
+
+
+def _unit(unit: str, names: Iterable[str], work: str) -> str:
+    """Write one unit that includes those of `names`."""
+    (Path(work) / unit).write_text("".join(f'#include "{name}"\n' for name in sorted(names)), encoding="utf-8")
+    return unit
 
 
 def _object(unit: str, flags: tuple[str, ...], include: list[str], work: str) -> str:

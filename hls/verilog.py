@@ -8,13 +8,28 @@ from importlib import resources
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 
-__all__ = ["ENGINE", "TOP", "WS_TOP", "engine_sources", "flattened", "parameters", "sources", "top"]
+__all__ = [
+    "ENGINE",
+    "TOP",
+    "UNIT",
+    "WS_TOP",
+    "engine_sources",
+    "flattened",
+    "parameters",
+    "sources",
+    "top",
+    "unit_parameters",
+]
 
 TOP, WS_TOP = "hardpoint_core", "hardpoint_ws"
 """The modules of the whole array, output-stationary and weight-stationary."""
 
 ENGINE = "hardpoint_engine"
 """The module that enters an HLS project as a black box: the array between streams."""
+
+
+UNIT = "hardpoint_recompute"
+"""The same of the recompute unit."""
 
 
 def top(array: Array) -> str:
@@ -39,8 +54,8 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     >>> table["CLASS"], table["B0"], table["B1"], table["DRAIN"]
     ("8'h11", '24', '14', "3'h2")
     """
-    if array.recompute is not None or any(guard.kind != "columns" for guard in array.guards):
-        raise InputError("the Verilog core has guarded columns and no recompute unit; this array is not such")
+    if any(guard.kind != "columns" for guard in array.guards):
+        raise InputError("the Verilog core has guarded columns, no reduced-precision redundancy")
     guards = array.guards + array.guards[:1] * (3 - len(array.guards))
     classes = sum(int(index) << (2 * place) for place, index in enumerate(array.class_map.ravel()))
     table = {
@@ -63,17 +78,41 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     return table
 
 
+def unit_parameters(array: Array, events: bool | None = None) -> dict[str, str]:
+    """Parameters of module `hp_recompute`, the recompute unit of `array`; `events` as in `parameters`.
+
+    >>> from hardpoint.array import Guard, Recompute
+    >>> table = unit_parameters(Array(2, 2, recompute=Recompute(8, Guard(12, drain=True)), taps=False))
+    >>> table["LANES"], table["B"], table["OPERAND"], table["DRAIN"]
+    ('8', '12', '1', '3')
+    """
+    if array.recompute is None:
+        raise InputError("this array has no recompute unit")
+    guard = array.recompute.guard
+    return {
+        "LANES": str(array.recompute.lanes),
+        "M": str(array.act_bits),
+        "N": str(array.wgt_bits),
+        "W": str(array.acc_bits),
+        "B": str(array.unit_column),
+        "OPERAND": "3" if guard.operand else "1",
+        "DRAIN": "3" if guard.drain else "1",
+        "TAPS": str(int(array.taps)),
+        "EVENTS": str(int(array.taps if events is None else events)),
+    }
+
+
 def engine_sources(array: Array) -> dict[str, str]:
-    """What the black box adds to `sources`: its module, and `array` as the parameters that it includes.
+    """What the black boxes add to `sources`: their modules, and `array` as the parameters that they include.
 
     >>> print(engine_sources(Array(2, 2))["hardpoint_parameters.vh"].splitlines()[1])
     parameter WS = 0,
     """
-    module = (resources.files("hardpoint.hls") / "rtl" / "engine" / f"{ENGINE}.v").read_text(encoding="utf-8")
     table = {"WS": str(int(array.dataflow == "ws")), "DEPTH": str(array.depth), "DRAIN": "3'h0", **parameters(array)}
-    lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(table).items())
-    header = f"// Generated for array {array.digest}.\n{lines}\n"
-    return {f"{ENGINE}.v": module, "hardpoint_parameters.vh": header}
+    made = {f"{ENGINE}.v": _engine(ENGINE), "hardpoint_parameters.vh": _header(array, table)}
+    if array.recompute is not None:
+        made |= {f"{UNIT}.v": _engine(UNIT), "hardpoint_recompute.vh": _header(array, unit_parameters(array))}
+    return made
 
 
 def flattened(files: dict[str, str]) -> dict[str, str]:
@@ -85,6 +124,16 @@ def flattened(files: dict[str, str]) -> dict[str, str]:
 
     pattern = re.compile(r'^([ \t]*)`include "([^"]+)"[ \t]*\n', re.M)
     return {name: pattern.sub(included, text) for name, text in files.items() if name.endswith(".v")}
+
+
+def _engine(name: str) -> str:
+    return (resources.files("hardpoint.hls") / "rtl" / "engine" / f"{name}.v").read_text(encoding="utf-8")
+
+
+def _header(array: Array, table: dict[str, str]) -> str:
+    """Parameters as a list that a module includes."""
+    lines = ",\n".join(f"parameter {name} = {value}" for name, value in _typed(table).items())
+    return f"// Generated for array {array.digest}.\n{lines}\n"
 
 
 def _typed(table: dict[str, str]) -> dict[str, str]:

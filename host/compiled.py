@@ -16,7 +16,7 @@ from hardpoint.host.device import DeviceError, Timeout
 from hardpoint.host.memory import Shared, SharedMemory
 from hardpoint.registers import CONTROL, DONE
 
-__all__ = ["CompiledCore", "CompiledDevice"]
+__all__ = ["CompiledCore", "CompiledDevice", "CompiledUnit"]
 
 _POINTER = ctypes.c_void_p
 BASE = 0x1000_0000
@@ -128,6 +128,33 @@ class CompiledCore:
         code = self._library.hp_gemm(None, *at[:2], *sizes, *at[2:4], len(faults), *at[4:])
         if code:
             raise DeviceError(f"{self.name}: the core failed with code {code}")
+        return out, int(counted[0]), int(counted[1])
+
+
+class CompiledUnit:
+    """The recompute unit of a simulation library without its shell, for comparisons of the unit alone."""
+
+    def __init__(self, library: str | os.PathLike[str]) -> None:
+        long, pointer = ctypes.c_long, _POINTER
+        self._library = _library(
+            library, ("hp_dot", long, [pointer] * 2 + [long] * 2 + [ctypes.c_int, pointer, long, pointer, pointer])
+        )
+        self.name = Path(library).stem
+
+    def dot(
+        self, a: Any, w: Any, signed: bool, strikes: NDArray[Any] | None = None
+    ) -> tuple[NDArray[np.int64], int, int]:
+        """Sums (neurons) of operand codes `a` and `w` (neurons, steps, lanes), cycles, and how many votes disagreed.
+
+        `strikes` (count, 2) are words of the strike buffer's list of the unit, at the times that the library goes by.
+        """
+        a, w = np.ascontiguousarray(a, np.int32), np.ascontiguousarray(w, np.int32)
+        words = np.zeros((0, 2), np.uint64) if strikes is None else np.ascontiguousarray(strikes, np.uint64)
+        out, counted = np.zeros(len(a), np.int64), np.zeros(2, np.int64)
+        at = [x.ctypes.data_as(_POINTER) for x in (a, w, words, out, counted)]
+        code = self._library.hp_dot(*at[:2], *a.shape[:2], int(signed), at[2], len(words), *at[3:])
+        if code:
+            raise DeviceError(f"{self.name}: the recompute unit failed with code {code}")
         return out, int(counted[0]), int(counted[1])
 
 

@@ -51,8 +51,9 @@ function integer hp_part_low(input integer m, input integer n, input integer i0,
     end
 endfunction
 
-// Bits of the carry t >> b of the low part t = lo + PL, both at their largest; 0 for b = 0 and b = w.
-function integer hp_carry_bits(input integer m, input integer n, input integer b, input integer w);
+// Bits of the carry t >> b of the low part t = lo + PL, both at their largest; 0 for b = 0 and b = w. PL is the sum of `lanes`
+// products.
+function integer hp_sum_carry_bits(input integer lanes, input integer m, input integer n, input integer b, input integer w);
     integer i, j;
     reg [63:0] entries, mask, negative, k0, k1;
     begin
@@ -64,7 +65,12 @@ function integer hp_carry_bits(input integer m, input integer n, input integer b
         negative = (64'd1 << (n - 1)) - (64'd1 << (m + n - 1));
         k0 = negative & mask;
         k1 = (negative + (64'd1 << (m - 1))) & mask;
-        hp_carry_bits = (b == 0 || b == w) ? 0
-            : hp_bits((entries + (k0 > k1 ? k0 : k1) + mask) >> b);
+        hp_sum_carry_bits = (b == 0 || b == w) ? 0
+            : hp_bits((lanes * (entries + (k0 > k1 ? k0 : k1)) + mask) >> b);
     end
+endfunction
+
+// The same for a PE, which has one product.
+function integer hp_carry_bits(input integer m, input integer n, input integer b, input integer w);
+    hp_carry_bits = hp_sum_carry_bits(1, m, n, b, w);
 endfunction
