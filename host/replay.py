@@ -461,6 +461,8 @@ def reach(
     elif site == DRAINS:  # strikes what passes: sums of the rows above
         row_end, row = row + 1, 0
         if stop == start + 1:
+            if not 0 <= start - layer[K] < row_end:
+                return linked, hit
             row = row_end - 1 - (start - layer[K])
             row_end = row + 1
     if layer[KIND] == DEPTHWISE:  # channel n lies alone, in column n mod cols
