@@ -1,6 +1,6 @@
 """Stuck bits that hold through whole runs: clean runs, with the sums that they reach worked out anew, batch by batch."""
 
-# ruff: noqa: I001 - the columns of a table read better side by side
+
 
 from __future__ import annotations
 
