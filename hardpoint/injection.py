@@ -14,7 +14,7 @@ from hardpoint.errors import InputError
 from hardpoint.faults import SITES, UNIT_ROW, live
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
-from hardpoint.program import weight_place
+from hardpoint.program import code_bytes, weight_place
 from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, PLACE, STRIKE, in_cycles, merged, unit_in_cycles
 
 __all__ = ["FLIP", "FORCE", "KEEP", "LISTS", "Strikes", "acting"]
@@ -24,7 +24,7 @@ I = NDArray[np.int64]  # noqa: E741 - an array of integers
 LISTS = ("core", "unit", "index", "abuf", "obuf", "wbuf")
 """The lists of strikes of an array layer, in the order in which they lie in the strike buffer."""
 
-PLAYED = 1
+PLAYED = len(LISTS)
 """How many of the lists the accelerator reads; strikes of the others are refused."""
 
 
@@ -95,7 +95,18 @@ class Strikes:
             k, n = np.divmod(flips["step"][here].astype(np.int64), tiling.gemm.n)
             strikes["when"][here] = weight_place(tiling, k, n)
         strikes["mask"] = np.int64(1) << flips["bit"].astype(np.int64)
+        for i in np.flatnonzero(which >= LISTS.index("abuf")):
+            strikes["mask"][i] = self._stored(flips[i])
         return merged(strikes, np.bitwise_xor)
+
+    def _stored(self, flip: Any) -> int:
+        """The bits of a code in memory that a flip in a buffer inverts: its sign fills all bytes that the code takes there."""
+        layer = self.network.gemms[flip["layer"]]
+        formats = {"wbuf": layer.weight_format, "abuf": self.network.formats[layer.input], "obuf": layer.out}
+        fmt, bit = formats[SITES[flip["site"]]], int(flip["bit"])
+        if flip["copy"] or not fmt.signed or bit < fmt.bits - 1:
+            return 1 << bit
+        return (1 << 8 * code_bytes(fmt)) - (1 << bit)
 
     def _stuck(self, stuck: NDArray[Any], first: int, images: int, tilings: list[Tiling]) -> list[NDArray[Any]]:
         """Changes of the stuck bits, image by image and layer by layer."""

@@ -16,6 +16,7 @@ STATUS = {
     Status.WEIGHTS_CRC: "the weights' CRC is wrong (checked where mode says so)",
     Status.WATCHDOG: "a layer ran into its limit of iterations; the image's later layers were left out",
     Status.BAD_STRIKES: "an image's strikes do not fill their block",
+    Status.ECC: "the decoder of a buffer found an error that it cannot correct; outputs are those of the uncorrected codes",
 }
 MODE = {
     Mode.CHECK: "compare the weights with their CRC before the first image",
@@ -67,6 +68,8 @@ def _program() -> list[str]:
         "whole 64-bit words. Then a block per layer: "
         + fields
         + ".",
+        "Last, per array layer with neurons for the recompute unit, their numbers, two to a word, and the layer's weights once more, by",
+        "channel and term, 8 bits each, every channel from a word on. They have a CRC of their own, compared where mode says so.",
         f"Kinds of layers: {kinds}. Places of tensors count 64-bit words from the start of the scratch memory; 0xffffffff is the",
         "image's own input or result.",
     ]
@@ -83,13 +86,17 @@ def _words() -> list[str]:
         "",
         "## Strikes",
         "",
-        "Per image the length of its block in words, this one included; then per array layer a count and that many strikes of two",
-        "words in order of time: time in bits 0-47, kind in 48-49 (0 flip, 1 keep, 2 force), site in 50-52 and its fourth bit in 55,",
+        "Per image the length of its block in words, this one included; then per array layer six lists, each a count and that many",
+        "strikes of two words in order of time: of the array, of the recompute unit, of its index memory, of inputs, of outputs and",
+        "of weights. A strike holds time in bits 0-47, kind in 48-49 (0 flip, 1 keep, 2 force), site in 50-52 and its fourth bit in 55,",
         "copy in 53-54; then the mask in columns in bits 0-39, row in 40-47, column in 48-55. Times are tile x period + step for the core",
         "in C++ (the period is max(K, R), weight-stationary R + P), cycles since the layer's first beat for the core in Verilog",
-        "(`hardpoint.schedule`).",
+        "(`hardpoint.schedule`). Those of the recompute unit (row 254, column the lane) are neuron x (S + 1) + step, of its index",
+        "memory the place in the list, of inputs and outputs the number of the code, of weights the byte in the layer's rows. Copy 1",
+        "of a buffer says that its decoder gave up.",
         "",
         "## Records",
         "",
-        "Per image: tag in bits 0-31 and status in 32-63; cycles of the core; then disagreeing votes by array column, two to a word.",
+        "Per image: tag in bits 0-31 and status in 32-63; cycles of the core; then disagreeing votes by array column, and of the recompute unit where there is one, two",
+        "to a word.",
     ]

@@ -27,6 +27,7 @@ __all__ = [
     "Program",
     "Status",
     "bypass_words",
+    "counted",
     "decode",
     "encode",
     "record_words",
@@ -59,6 +60,7 @@ class Status(IntEnum):
     WEIGHTS_CRC = 4
     WATCHDOG = 8  # a layer ran into its limit of iterations
     BAD_STRIKES = 16  # the strikes' blocks do not match the network
+    ECC = 32  # a buffer's decoder found an error that it cannot correct
 
 
 class Mode(IntEnum):
@@ -78,7 +80,9 @@ class Header(IntEnum):
     WEIGHT_CRC = 4
     SOURCE_WORDS = 5  # 64-bit words of an input image
     RESULT_WORDS = 6
-    CRC = 7  # of all other half-words of the program, in order
+    CRC = 7  # of all other half-words of the program before the recompute unit's lists, in order
+    LIST_WORDS = 8  # 64-bit words of those lists, which end the program
+    LIST_CRC = 9
 
 
 class Field(IntEnum):
@@ -120,6 +124,8 @@ class Field(IntEnum):
     DEPTHWISE = 33  # 1: tile n of a tile of pixels is channel n, alone in array column n mod COLS
     PASSES = 34  # tiles that add up to a sum
     LISTED = 35  # neurons for the recompute unit
+    LIST = 36  # where their numbers lie, in 64-bit words of the program; behind them the layer's weights by channel
+    UNIT_STEPS = 37
 
 
 HEADER_WORDS = len(Header) // 2
@@ -132,7 +138,7 @@ class Limits:
 
     `map_bytes`: the inputs of one layer, and where the output is put together on chip its outputs; `steps`: K of an
     output-stationary array, which keeps the operands of its pixels; `channels`: output channels of a layer times bytes per code;
-    `layers`: descriptors; `cache_steps`: steps x channel tiles whose weights stay on chip between pixel tiles
+    `layers`: descriptors; `listed`: neurons of a layer that a recompute unit computes again; `cache_steps`: steps x channel tiles whose weights stay on chip between pixel tiles
     (beyond, they are read again).
     """
 
@@ -141,14 +147,20 @@ class Limits:
     channels: int = 512
     layers: int = 64
     cache_steps: int = 8192
+    listed: int = 1024
 
 
 LIMITS = Limits()
 
 
+def counted(array: Array) -> int:
+    """Counts of disagreeing votes in an image's record: one per array column, and one of a recompute unit."""
+    return array.cols + (array.recompute is not None)
+
+
 def record_words(array: Array) -> int:
-    """64-bit words of an image's record: tag and status, cycles, then disagreeing votes per column, two to a word."""
-    return 2 + -(-array.cols // 2)
+    """64-bit words of an image's record: tag and status, cycles, then disagreeing votes, two to a word."""
+    return 2 + -(-counted(array) // 2)
 
 
 def bypass_words(array: Array) -> int:
@@ -189,6 +201,7 @@ class Program:
         places, scratch = _places(network)
         last = network.layers[-1].name
         blocks, parts, at = [], [np.zeros(0, np.uint64)], 0
+        lists, listed_at = [np.zeros(0, np.uint64)], HEADER_WORDS + bypass_words(array) + len(network.layers) * LAYER_WORDS
         for layer in network.layers:
             block = _block(network, layer, places)
             if isinstance(layer, (Conv, Dense)):
@@ -200,6 +213,12 @@ class Program:
                 block[Field.WEIGHTS] = at
                 parts.append(_weights(layer, tiling))
                 at += len(parts[-1])
+                numbers = network.important[network.gemms.index(layer)]
+                if array.recompute is not None and numbers:
+                    lists.append(_list(layer, numbers))
+                    block[Field.LISTED], block[Field.LIST] = len(numbers), listed_at
+                    block[Field.UNIT_STEPS] = -(-tiling.gemm.k // array.recompute.lanes)
+                    listed_at += len(lists[-1])
             _check(layer.name, block, array, limits)
             blocks.append(block)
         weights = np.concatenate(parts)
@@ -207,6 +226,8 @@ class Program:
         header[Header.MAGIC], header[Header.DESIGN] = MAGIC, int(array.digest[:8], 16)
         header[Header.LAYERS], header[Header.WEIGHT_WORDS] = len(blocks), len(weights)
         header[Header.WEIGHT_CRC] = zlib.crc32(weights.tobytes())
+        tail = np.concatenate(lists)
+        header[Header.LIST_WORDS], header[Header.LIST_CRC] = len(tail), zlib.crc32(tail.tobytes())
         source_words = words_of(network.shapes[INPUT], network.input_format)
         result_words = words_of(network.shapes[last], network.formats[last])
         header[Header.SOURCE_WORDS], header[Header.RESULT_WORDS] = source_words, result_words
@@ -214,7 +235,7 @@ class Program:
         halves[Header.CRC] = zlib.crc32(np.delete(halves, Header.CRC).tobytes())
         outputs = int(np.prod(network.shapes[last]))
         return cls(
-            halves.view("<u8"),
+            np.concatenate([halves.view("<u8"), tail]),
             weights,
             source_words,
             result_words,
@@ -361,6 +382,16 @@ def _weights(layer: Conv | Dense, tiling: Tiling) -> NDArray[np.uint64]:
     return np.concatenate([channels, table.view("<u8")])
 
 
+def _list(layer: Conv | Dense, numbers: tuple[int, ...]) -> NDArray[np.uint64]:
+    """Numbers of neurons, two to a word, then every channel's weights, 8 bits each, padded to whole words with zeros."""
+    halves = np.zeros(-(-len(numbers) // 2) * 2, "<u4")
+    halves[: len(numbers)] = numbers
+    k, n = layer.matrix().shape
+    table = np.zeros((n, -(-k // 8) * 8), np.int8)
+    table[:, :k] = layer.matrix().T
+    return np.concatenate([halves.view("<u8"), table.reshape(-1).view("<u8")])
+
+
 def row_bytes(tiling: Tiling) -> int:
     """Bytes of one step's weights in memory: one per array column, padded to whole words."""
     return -(-tiling.cols // 8) * 8
@@ -389,15 +420,18 @@ def weight_place(tiling: Tiling, k: Any, n: Any) -> Any:
 def _check(name: str, block: NDArray[np.int64], array: Array, limits: Limits) -> None:
     """Raise an InputError if a layer is beyond the memories of the build."""
     size = 8 * int(block[Field.SOURCE_WORDS] + block[Field.SECOND_WORDS])
-    gemm, whole = block[Field.KIND] == Kind.GEMM, array.dataflow == "ws"
+    gemm, whole = block[Field.KIND] == Kind.GEMM, array.dataflow == "ws" or array.recompute is not None
     width = int(block[Field.OUT_CHANNELS] * block[Field.TARGET_BYTES]) if gemm else 0
     out = width * int(block[Field.OUT_HEIGHT] * block[Field.OUT_WIDTH]) if whole else 0
-    terms = 0 if whole else int(block[Field.STEPS])
+    depth = 1 if block[Field.DEPTHWISE] else int(block[Field.CHANNELS])
+    patched = gemm and (array.dataflow == "os" or block[Field.LISTED] > 0)  # operands of a sum lie on chip
+    terms = int(block[Field.KERNEL_HEIGHT] * block[Field.KERNEL_WIDTH]) * depth if patched else 0
     for what, value, bound in (
         ("its inputs take {} bytes, the accelerator's memory for them holds {}", size, limits.map_bytes),
         ("its sums have {} terms, the accelerator takes at most {}", terms, limits.steps),
         ("a pixel of its output takes {} bytes, the accelerator's memory for it holds {}", width, limits.channels),
         ("its outputs take {} bytes, the accelerator's memory for them holds {}", out, limits.map_bytes),
+        ("it lists {} neurons, the recompute unit takes at most {}", int(block[Field.LISTED]), limits.listed),
     ):
         if value > bound:
             raise InputError(f"layer {name}: " + what.format(value, bound))

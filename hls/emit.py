@@ -41,6 +41,9 @@ from hardpoint.registers import DONE, IDLE, REGISTERS, START, offsets
 
 __all__ = ["config_header", "cpp_sources", "emit", "registers_header", "render", "write_project"]
 
+BLACK_BOXES = ("core.cpp", "recompute.cpp")
+"""C models of what enters a project as Verilog."""
+
 CHECKED_IMAGES = 2
 """Images in the test bench's vectors."""
 
@@ -150,9 +153,7 @@ def config_header(array: Array, limits: Limits = LIMITS) -> str:
     >>> "typedef guard::Columns<14, 2, 3, 1> Guard0;" in header
     True
     """
-    if array.recompute is not None:
-        raise InputError("arrays with a recompute unit cannot be emitted yet")
-    guards = [_guard(array, guard) for guard in array.guards]
+    guards = [_guard(array, guard, array.carry_bits(guard)) for guard in array.guards]
     return render(
         "hardpoint_config.h.j2",
         {
@@ -173,6 +174,7 @@ def config_header(array: Array, limits: Limits = LIMITS) -> str:
             "statuses": ", ".join(f"STATUS_{status.name} = {status.value}" for status in Status),
             "mode_check": Mode.CHECK.value,
             "mode_strikes": Mode.STRIKES.value,
+            "unit": "guard::None" if array.recompute is None else _guard(array, array.recompute.guard, array.unit_carry_bits),
         },
     )
 
@@ -186,13 +188,13 @@ def registers_header() -> str:
     )
 
 
-def _guard(array: Array, guard: Guard) -> str:
-    """A guard as the C++ type that stands for it."""
+def _guard(array: Array, guard: Guard, carry: int) -> str:
+    """A guard as the C++ type that stands for it, with a carry of `carry` bits."""
     if guard.column is None:
         return "guard::None"
     if guard.kind == "rpr":
         return f"guard::Reduced<{guard.column}, {most_carry(array.act_bits, array.wgt_bits, guard.column)}>"
-    return f"guard::Columns<{guard.column}, {array.carry_bits(guard)}, {3 if guard.operand else 1}, {3 if guard.drain else 1}>"
+    return f"guard::Columns<{guard.column}, {carry}, {3 if guard.operand else 1}, {3 if guard.drain else 1}>"
 
 
 def _values(network: Network, array: Array, core: str, limits: Limits, name: str) -> dict[str, object]:
@@ -209,7 +211,7 @@ def _values(network: Network, array: Array, core: str, limits: Limits, name: str
         "period": f"{array.period_ns:g}",
         "clock": f"{1000.0 / array.period_ns:g}",
         "guards": ", ".join(str(guard) for guard in array.guards),
-        "units": sorted(key for key in cpp_sources() if key.endswith(".cpp") and (core == "hls" or key != "core.cpp")),
+        "units": sorted(key for key in cpp_sources() if key.endswith(".cpp") and (core == "hls" or key not in BLACK_BOXES)),
         "registers": REGISTERS,
         "offsets": offsets(),
         "ports": ports,

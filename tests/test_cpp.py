@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import literal
+import literal_network
 import numpy as np
 import pytest
-from accelerators import codes, depthwise_network, literal_network, mixed_network, plain_network, random_list
+from accelerators import codes, depthwise_network, mixed_network, plain_network
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, OVERHANG, PERMANENT, SITES, FaultList
 from hardpoint.hls import compile as csim
 from hardpoint.hls.emit import cpp_sources
 from hardpoint.host.compiled import CompiledCore, CompiledDevice
 from hardpoint.host.driver import Driver
-from hardpoint.program import Program
+from hardpoint.network import Network
+from hardpoint.program import Limits, Program, Status
 
 BUILD = Path(__file__).resolve().parents[1] / "build" / "devices"
 ARRAYS = {
@@ -170,6 +172,10 @@ WHOLE = {
         3, 4, (Guard(), Guard(12, True), Guard(10, kind="rpr")), (0, 1, 2, 1), dataflow="ws", depth=16
     ),
     "reduced": Array(3, 4, (Guard(9, kind="rpr"), Guard(12, True, True)), (0, 1, 1, 0)),
+    "unit": Array(3, 4, (Guard(), Guard(12)), (0, 1, 1, 0), recompute=Recompute(4, Guard(10, True, True))),
+    "unit beside ws": Array(
+        3, 4, (Guard(13),), acc_bits=22, dataflow="ws", depth=16, recompute=Recompute(9, Guard(6)), ecc=True
+    ),
 }
 
 
@@ -178,13 +184,59 @@ WHOLE = {
 def test_whole_accelerators_equal_the_literal_model(name: str, make: Any) -> None:
     """One build runs every network; its faults are those of the model, bypassed PEs included."""
     array, rng = WHOLE[name], np.random.default_rng(17)
-    network = make(rng)
-    device = CompiledDevice(csim.build(array, BUILD))
+    network = listing(rng, make(rng))
+    driver = Driver(CompiledDevice(csim.build(array, BUILD)), array, batch=2)
     x = codes(rng, network.input_format, (3, *network.input_shape))
-    faults = random_list(rng, array, network, 2, 60)
-    assert np.array_equal(Driver(device, array, batch=2).run(network, x), network(x))
-    out = Driver(device, array).run(network, x[:2], faults)
-    assert np.array_equal(out, literal_network(network, array, x[:2], faults))
+    assert np.array_equal(driver.run(network, x), network(x))
+    for count in (6, 30, 90):
+        records = literal_network.random_faults(rng, array, network, 2, count)
+        expected, due = literal_network.run(network, array, x[:2], records)
+        played = driver.load(network).play(x[:2], FaultList.of(records, array, network, 2))
+        assert np.array_equal(played.outputs, expected), count
+        assert np.array_equal(played.status, np.where(due, Status.ECC, 0))
+    assert np.array_equal(driver.run(network, x), network(x)), "struck weights are as before"
+
+
+def listing(rng: np.random.Generator, network: Network, most: int = 9) -> Network:
+    """`network` with up to `most` important neurons per array layer."""
+    sizes = [network.gemm(i).m * network.gemm(i).n for i in range(len(network.gemms))]
+    return network.with_important([rng.choice(n, min(most, n), replace=False).tolist() for n in sizes])
+
+
+@pytest.mark.parametrize("reuse", [True, False])
+def test_the_unit_s_sums_overwrite_the_array_s(reuse: bool) -> None:
+    """With the whole array bypassed only what the unit computes is right; it reads its own copy of inputs, or memory."""
+    array, rng = Array(3, 4, recompute=Recompute(5, reuse=reuse)), np.random.default_rng(29)
+    network = listing(rng, plain_network(rng))
+    first = Network(network.input_shape, network.input_format, network.layers[:1], important=network.important[:1])
+    x = codes(rng, first.input_format, (2, *first.input_shape))
+    found = csim.infer(csim.build(array, BUILD), first, array, x, bypass=np.ones((3, 4), bool))
+    right = np.isin(np.arange(found.shape[1]), first.important[0])
+    assert np.array_equal(found[:, right], first(x)[:, right])
+    assert not np.array_equal(found[:, ~right], first(x)[:, ~right])
+
+
+def test_two_struck_bits_of_an_ecc_word_are_detected_and_one_is_corrected() -> None:
+    array, rng = WHOLE["unit beside ws"], np.random.default_rng(31)
+    network = plain_network(rng)
+    loaded = Driver(CompiledDevice(csim.build(array, BUILD)), array).load(network)
+    x = codes(rng, network.input_format, (2, *network.input_shape))
+    for site in ("wbuf", "abuf", "obuf"):
+        fault = np.zeros(2, FAULT)
+        fault["site"], fault["step"], fault["bit"] = SITES.index(site), (8, 10), (1, 3)
+        one = loaded.play(x, FaultList.of(fault[:1], array, network, 2))
+        assert (one.status.tolist(), np.array_equal(one.outputs, network(x))) == ([0, 0], True), site
+        two = loaded.play(x, FaultList.of(fault, array, network, 2))
+        assert two.status.tolist() == [Status.ECC, 0], site
+        assert np.array_equal(two.outputs, literal_network.run(network, array, x, fault)[0]), site
+        assert np.array_equal(two.outputs[1], network(x)[1])
+
+
+def test_lists_that_do_not_fit_are_refused() -> None:
+    rng, array = np.random.default_rng(1), Array(3, 4, recompute=Recompute(4))
+    network = listing(rng, plain_network(rng), 20)
+    with pytest.raises(InputError, match="layer conv: it lists 20 neurons, the recompute unit takes at most 16"):
+        Program.of(network, array, Limits(listed=16))
 
 
 @pytest.mark.parametrize("name", WHOLE)
@@ -194,9 +246,8 @@ def test_a_bypass_map_comes_with_the_program(name: str) -> None:
     x = codes(rng, network.input_format, (2, *network.input_shape))
     bypass = np.zeros((3, 4), bool)
     bypass[1, 2] = bypass[0, 0] = True
-    nothing = FaultList.of(np.zeros(0, FAULT), array, network, 2)
     found = csim.infer(csim.build(array, BUILD), network, array, x, bypass=bypass)
-    assert np.array_equal(found, literal_network(network, array, x, nothing, bypass))
+    assert np.array_equal(found, literal_network.run(network, array, x, np.zeros(0, FAULT), bypass)[0])
     assert not np.array_equal(found, network(x))
     for wrong in (np.zeros((2, 4), bool), np.zeros((3, 4), int)):
         with pytest.raises(InputError, match="a bypass map of this array is 3 x 4 truth values, not"):

@@ -33,68 +33,12 @@ void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &c
     }
 }
 
-namespace {
-
-// The window of an output pixel: its corner in the image; an idle row has none.
-struct Window {
-    int y, x;
-    bool idle;
-};
-
-Window window_of(const Layer &layer, int pixel) {
-#pragma HLS INLINE
-    const ap_uint<16> row = ap_uint<16>(pixel) / ap_uint<16>(layer.out_width);
-    const ap_uint<16> column = ap_uint<16>(pixel) % ap_uint<16>(layer.out_width);
-    const Window window = {
-        int(row) * layer.stride_y - layer.pad_top, int(column) * layer.stride_x - layer.pad_left,
-        pixel >= layer.out_height * layer.out_width};
-    return window;
-}
-
-}  // namespace
-
 void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]) {
-    const int run = layer.kernel_width * layer.channels;  // neighbours in memory: one line of the window
-    for (int r = 0; r < ROWS; ++r) {
-        const Window at = window_of(layer, tile_m * ROWS + r);
-        const int first = at.x < 0 ? -at.x * layer.channels : 0;  // bytes of a line that lie inside the image
-        const int last = at.x + layer.kernel_width > layer.width ? (layer.width - at.x) * layer.channels : run;
-        for (int ky = 0; ky < layer.kernel_height; ++ky) {
-#pragma HLS LOOP_TRIPCOUNT min=1 max=11
-            const int y = at.y + ky;
-            const bool outside = at.idle || y < 0 || y >= layer.height;
-            const int from = (y * layer.width + at.x) * layer.channels;
-            for (int i = 0; i < run; i += 8) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=1 max=256
-                Chunk chunk = {0, run - i < 8 ? run - i : 8};
-                if (!outside) {
-                    chunk.bytes = map.read(from + i);
-                    if (i < first) chunk.bytes = first - i >= 8 ? 0 : chunk.bytes & ~ones(first - i);
-                    if (i + 8 > last) chunk.bytes = last <= i ? 0 : chunk.bytes & ones(last - i);
-                }
-                patch[r].write(ky * run + i, chunk);
-            }
-        }
-    }
+    for (int r = 0; r < ROWS; ++r) gather_pixel(map, layer, tile_m * ROWS + r, patch[r]);
 }
 
 void gather_channel(const Map &map, const Layer &layer, int tile_m, int channel, Patch patch[ROWS]) {
-    for (int r = 0; r < ROWS; ++r) {
-        const Window at = window_of(layer, tile_m * ROWS + r);
-        for (int ky = 0; ky < layer.kernel_height; ++ky) {
-#pragma HLS LOOP_TRIPCOUNT min=1 max=11
-            for (int kx = 0; kx < layer.kernel_width; ++kx) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=1 max=11
-                const int y = at.y + ky, x = at.x + kx;
-                const bool inside = !at.idle && y >= 0 && y < layer.height && x >= 0 && x < layer.width;
-                Chunk chunk = {0, 1};
-                if (inside) chunk.bytes = map.byte((y * layer.width + x) * layer.channels + channel);
-                patch[r].write(ky * layer.kernel_width + kx, chunk);
-            }
-        }
-    }
+    for (int r = 0; r < ROWS; ++r) gather_pixel_channel(map, layer, tile_m * ROWS + r, channel, patch[r]);
 }
 
 void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
@@ -116,7 +60,6 @@ void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat>
 
 void gather_slice(const Map &map, const Layer &layer, int tile, Slice &slice) {
     const int run = layer.depthwise ? 1 : layer.kernel_width * layer.channels;  // neighbours in memory
-    const int terms = layer.depthwise ? layer.kernel_height * layer.kernel_width : layer.kernel_height * run;
     const int first = tile % layer.passes * ROWS, channel = tile / layer.passes % layer.tiles_n;
     const int pixels = pixels_of(layer), tile_m = tile / layer.passes / layer.tiles_n;
     for (int i = 0; i < pixels; ++i) {
@@ -131,7 +74,7 @@ void gather_slice(const Map &map, const Layer &layer, int tile, Slice &slice) {
             const int ky = layer.depthwise ? line / layer.kernel_width : line;
             const int kx = layer.depthwise ? line % layer.kernel_width : 0;
             const int y = at.y + ky, from = (at.x + kx) * layer.channels + (layer.depthwise ? channel : place);
-            const bool inside = !at.idle && y >= 0 && y < layer.height && first + r < terms;
+            const bool inside = !at.idle && y >= 0 && y < layer.height && first + r < layer.terms;
             const Word bytes = inside ? map.read(y * layer.width * layer.channels + from) : 0;
             for (int q = 0; q < ROWS; ++q) {
 #pragma HLS UNROLL
@@ -169,13 +112,10 @@ void feed_slice(const Slice &slice, int pixels, hls::stream<WeightBeat> &weights
 
 namespace {
 
-// The code of column c's sum for output channel n, in the bytes that it takes in memory.
+// The code of column c's sum for output `channel`.
 Word code_of(const Sums &row, int c, Word channel, const Layer &layer) {
 #pragma HLS INLINE
-    const ap_uint<ACC_BITS> acc = row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS);
-    const ap_int<ACC_BITS> sum = acc + ap_uint<ACC_BITS>(channel);
-    const int shift = static_cast<int>(channel >> 32) & 63;
-    return static_cast<Word>(requantise(sum, shift, layer.low, layer.high)) & ones(layer.target.bytes);
+    return requantised(row.range((c + 1) * ACC_BITS - 1, c * ACC_BITS), channel, layer);
 }
 
 }  // namespace

@@ -16,7 +16,7 @@ struct None {
 template <int B, int CARRY, int OPERAND = 1, int DRAIN = 1>
 struct Columns {
     static_assert(B >= 0, "a guard column is 0 or more");
-    static_assert(CARRY >= 0 && CARRY <= 4, "a carry of 8-bit operands has at most 4 bits");
+    static_assert(CARRY >= 0 && CARRY <= 10, "a carry of up to 64 products of 8-bit operands has at most 10 bits");
     static_assert((OPERAND == 1 || OPERAND == 3) && (DRAIN == 1 || DRAIN == 3), "lanes are 1 or 3");
     static constexpr int COPIES = 3, CARRY_BITS = CARRY, OPERAND_LANES = OPERAND, DRAIN_LANES = DRAIN;
     static constexpr int column(int) { return B; }

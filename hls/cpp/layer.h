@@ -17,13 +17,22 @@ struct Layer {
     int height, width, channels;
     int out_height, out_width, out_channels;
     int kernel_height, kernel_width, stride_y, stride_x, pad_top, pad_left;
+    int terms;  // of a sum: K
     int steps, tiles_m, tiles_n, passes;
+    int listed, unit_steps;  // neurons that the recompute unit computes again, and its steps for each
+    unsigned list;           // where their numbers lie in the program, in words; behind them the weights by channel
     Tensor source, second, target;
     bool depthwise;
     int shift, align, second_align;
     long long low, high;
     unsigned weights, limit;
 };
+
+// Word i of a tensor: of this image's input, which starts at word `from`, or between layers.
+inline Word read_tensor(const Word *source, const Word *scratch, const Tensor &tensor, unsigned from, int i) {
+#pragma HLS INLINE
+    return tensor.place == EXTERNAL ? source[from + i] : scratch[tensor.place + i];
+}
 
 inline unsigned half_word(const Word *words, int i) {
 #pragma HLS INLINE
@@ -54,6 +63,9 @@ inline Layer decode(const Word words[LAYER_WORDS]) {
     layer.tiles_m = number(words, FIELD_TILES_M);
     layer.tiles_n = number(words, FIELD_TILES_N);
     layer.passes = number(words, FIELD_PASSES);
+    layer.listed = number(words, FIELD_LISTED);
+    layer.unit_steps = number(words, FIELD_UNIT_STEPS);
+    layer.list = half_word(words, FIELD_LIST);
     layer.source.place = half_word(words, FIELD_SOURCE);
     layer.source.words = number(words, FIELD_SOURCE_WORDS);
     layer.source.bytes = number(words, FIELD_SOURCE_BYTES);
@@ -67,6 +79,7 @@ inline Layer decode(const Word words[LAYER_WORDS]) {
     layer.target.bytes = number(words, FIELD_TARGET_BYTES);
     layer.target.sgn = false;
     layer.depthwise = number(words, FIELD_DEPTHWISE) != 0;
+    layer.terms = layer.kernel_height * layer.kernel_width * (layer.depthwise ? 1 : layer.channels);
     layer.shift = number(words, FIELD_SHIFT);
     layer.align = number(words, FIELD_ALIGN);
     layer.second_align = number(words, FIELD_SECOND_ALIGN);

@@ -7,8 +7,8 @@
 // Run `images` images through the network that `program` describes. Pointers are AXI masters; each argument
 // is a register of the AXI-Lite slave `control`.
 extern "C" void hardpoint_top(
-    const hardpoint::Word *program,
-    const hardpoint::Word *weights,
+    hardpoint::Word *program,
+    hardpoint::Word *weights,
     const hardpoint::Word *source,
     hardpoint::Word *result,
     const hardpoint::Word *scratch_in,

@@ -7,7 +7,8 @@
 
 namespace hardpoint {
 
-// Words of the datapath. Wide has room above the accumulator for the carry of a low part that ends at its top.
+// Words of the datapath. Wide has room above the accumulator for the carry of a low part that ends at its top, the sum of
+// a recompute unit's lanes included.
 // The datapath masks every word to its columns, so that HARDPOINT_PLAIN may take machine words instead: the same
 // results, faster to simulate.
 #ifdef HARDPOINT_PLAIN
@@ -17,7 +18,7 @@ typedef unsigned long long Wide;
 typedef ap_uint<ACT_BITS> Act;
 typedef ap_uint<WGT_BITS> Wgt;
 typedef ap_uint<ACC_BITS> Acc;
-typedef ap_uint<ACC_BITS + 4> Wide;
+typedef ap_uint<ACC_BITS + (UNIT_LANES > 0 ? 10 : 4)> Wide;
 #endif
 
 // Sites of a PE. A weight-stationary array has a row of them more, its accumulator row.
@@ -52,10 +53,28 @@ inline Strike unpack(const StrikeWord &word) {
     strike.kind = word.range(49, 48);
     strike.site = word.range(52, 50) | ap_uint<4>(word[55]) << 3;
     strike.copy = word.range(54, 53);
-    strike.data = word.range(64 + ACC_BITS + 3, 64);
+    strike.data = word.range(103, 64);
     strike.row = word.range(111, 104);
     strike.col = word.range(119, 112);
     return strike;
+}
+
+// Strikes of one list in memory, two words each.
+struct Span {
+    unsigned from, count;
+};
+
+inline StrikeWord word_at(const unsigned long long *strikes, const Span &span, unsigned i) {
+#pragma HLS INLINE
+    StrikeWord word = 0;
+    word.range(63, 0) = strikes[span.from + 2 * i];
+    word.range(127, 64) = strikes[span.from + 2 * i + 1];
+    return word;
+}
+
+inline Strike strike_at(const unsigned long long *strikes, const Span &span, unsigned i) {
+#pragma HLS INLINE
+    return unpack(word_at(strikes, span, i));
 }
 
 inline void clear(Taps &taps) {
