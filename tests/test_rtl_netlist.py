@@ -20,10 +20,14 @@ def pe(column: int, **more: int) -> dict[str, int]:
     return {**PE, "B": column, "LATE": int(column < 24), **more}
 
 
-def shape(top: str, parameters: dict[str, Any], sources: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Counter:
+def shape(
+    top: str, parameters: dict[str, Any], sources: dict[str, str], monkeypatch: pytest.MonkeyPatch, **options: Any
+) -> Counter:
     """A mapped netlist up to the names of its nets and cells: cells by what they are and what drives them."""
-    monkeypatch.setattr(synthesis.Netlist, "load", classmethod(lambda cls, path, top: json.loads(Path(path).read_text())))
-    module = synthesis.map_netlist(top, parameters, sources=sources)["modules"][top]
+    monkeypatch.setattr(
+        synthesis.Netlist, "load", classmethod(lambda cls, path, top: json.loads(Path(path).read_text()))
+    )
+    module = synthesis.map_netlist(top, parameters, sources=sources, **options)["modules"][top]
     colours: dict[Any, Any] = {}
     for name, port in module["ports"].items():
         if port["direction"] == "input":
