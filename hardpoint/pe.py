@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hardpoint.array import baugh_wooley_constant, carry_bits, most_carry
 
@@ -27,6 +28,7 @@ def majority(a: int, b: int, c: int) -> int:
     return (a & b) | (a & c) | (b & c)
 
 
+@lru_cache(maxsize=1 << 17)  # what is literal is slow, and operands come back
 def products(a: int, w: int, m: int, n: int, column: int, acc_bits: int, signed: bool) -> tuple[int, int]:
     """PL and PH of operand codes `a` (m bits) and `w` (n bits), split at `column`: PL exact, PH modulo 2**(acc_bits - column).
 
