@@ -77,6 +77,6 @@ class Block:
 
 def count(outcomes: NDArray[np.int64], outputs: Any, labels: Any, strikes: int) -> Counts:
     """Counts of one unit; a detected failure is never a correct classification."""
-    masked, corrected, tolerable, critical, due = np.bincount(outcomes, minlength=len(OUTCOMES)).tolist()
+    masked, corrected, tolerable, critical, due = np.bincount(np.asarray(outcomes, np.intp), minlength=len(OUTCOMES)).tolist()
     correct = int(((np.asarray(outputs).argmax(axis=1) == np.asarray(labels)) & (outcomes != DUE)).sum())
     return Counts(len(outcomes), correct, masked, corrected, tolerable, critical, due, strikes)

@@ -132,7 +132,7 @@ class Trials:
     @property
     def weight(self) -> NDArray[np.float64]:
         """Share of the population that every trial stands for; their sum is 1."""
-        drawn = np.bincount(self.stratum, minlength=len(self.strata))
+        drawn = np.bincount(np.asarray(self.stratum, np.intp), minlength=len(self.strata))
         shares = np.array([stratum.share for stratum in self.strata])
         return np.asarray((shares / np.maximum(drawn, 1) / shares[drawn > 0].sum())[self.stratum])
 
@@ -432,7 +432,7 @@ def groups_of(
     inside = key >= 0
     counts = np.zeros((len(places), len(OUTCOMES)), np.int64)
     np.add.at(counts, (key[inside], trials.outcomes[inside]), 1)
-    shares = np.bincount(key[inside], trials.weight[inside], len(places))
+    shares = np.bincount(key[inside].astype(np.intp), trials.weight[inside], len(places))
     rates = {
         name: rates_of(trials, key, np.isin(trials.outcomes, outcomes), len(places), confidence, sequential)
         for name, outcomes in RATES.items()
@@ -453,9 +453,9 @@ def rates_of(
     """Share of `hit` trials in every group, strata weighed by their share of the population."""
     inside, n = key >= 0, len(trials.strata)
     flat = trials.stratum[inside] * size + key[inside]
-    drawn = np.bincount(trials.stratum, minlength=n)
-    held = np.bincount(flat, minlength=n * size).reshape(n, size)
-    good = np.bincount(flat, hit[inside], n * size).reshape(n, size).astype(np.int64)
+    drawn = np.bincount(np.asarray(trials.stratum, np.intp), minlength=n)
+    held = np.bincount(flat.astype(np.intp), minlength=n * size).reshape(n, size)
+    good = np.bincount(flat.astype(np.intp), hit[inside], n * size).reshape(n, size).astype(np.int64)
     found = []
     for i in range(size):
         some = np.flatnonzero(held[:, i])
