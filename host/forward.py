@@ -39,7 +39,7 @@ class Forward:
         self.network, self.program = network, program
         self.bypass = {} if bypass is None else bypass.layers
         self.types = {layer.name: sum_type(network, layer) for layer in network.layers}
-        exact = all(fmt.magnitude < 1 << 22 for fmt in network.formats.values()) and None not in self.types.values()
+        exact = all(fmt.magnitude <= 1 << 24 for fmt in network.formats.values()) and None not in self.types.values()
         self.fast = COMPILED and exact
         self.buffers: dict[tuple[str, str], NDArray[Any]] = {}
         self.constants = {layer.name: self._constants(layer) for layer in network.layers} if self.fast else {}
@@ -77,7 +77,7 @@ class Forward:
                 continue
             magnitude = self.network.formats[layer.inputs[0]].magnitude
             if not isinstance(layer, (Conv, Dense)):
-                values[layer.name] = layer(*inputs, magnitude)
+                values[layer.name] = layer(inputs[0], magnitude)
                 continue
             part = self.bypass.get(layer.name)
             sums = (layer if part is None else part.layer).accumulate(inputs[0], magnitude) - layer.bias
@@ -239,6 +239,10 @@ class Bypass:
             self.layers[layer.name] = BypassedLayer(masked, zero, listed)
 
 
+SHORT = 16
+"""Codes of a line of a window (its width times channels) up to which im2col goes place by place."""
+
+
 def bounds_of(network: Network, layer: Any) -> tuple[int, int]:
     """Least and largest code of a layer's output."""
     fmt = network.formats[layer.name]
@@ -246,7 +250,9 @@ def bounds_of(network: Network, layer: Any) -> tuple[int, int]:
 
 
 def sum_type(network: Network, layer: Any) -> str | None:
-    """The narrowest float in which no sum of `layer`, in whatever order it is added up, can be inexact; None if none is."""
+    """The narrowest float in which no sum of `layer`, in whatever order it is added up, and no code can be inexact; None if
+    none is.
+    """
     sources: list[Fixed] = [network.formats[name] for name in layer.inputs]
     if isinstance(layer, (Conv, Dense)):
         terms = int(np.abs(layer.matrix()).sum(axis=0).max()) * sources[0].magnitude
@@ -257,7 +263,8 @@ def sum_type(network: Network, layer: Any) -> str | None:
         bound = sum(fmt.magnitude << align for fmt, align in zip(sources, layer.align, strict=True))
     else:
         bound = sources[0].magnitude << max(0, -layer.shift if isinstance(layer, Rescale) else 0)
-    return "float32" if bound < 1 << 24 else "float64" if bound < 1 << 53 else None
+    narrow = bound < 1 << 24 and network.formats[layer.name].magnitude < 1 << 22  # which `code` rounds in float32
+    return "float32" if narrow else "float64" if bound < 1 << 53 else None
 
 
 def unpooled(row: Any) -> Any:
@@ -277,6 +284,8 @@ def keep(values: Any, states: Any, offset: int) -> None:
 def columns(x: Any, left: Any, layer: Any) -> None:
     """im2col of images x (images, H * W * C) into (images * M, K), zeros for padding."""
     line, width = layer[KW] * layer[C], layer[W] * layer[C]
+    if line <= SHORT:
+        return columns_by_place(x, left, layer)
     row = 0
     for image in range(len(x)):
         for oh in range(layer[OH]):
@@ -297,6 +306,32 @@ def columns(x: Any, left: Any, layer: Any) -> None:
                     for j in range(outside, line):
                         left[row, target + j] = 0
                 row += 1
+
+
+@inlined
+def columns_by_place(x: Any, left: Any, layer: Any) -> None:
+    """As `columns`, place by place of the window: loops over pixels are longer than lines of few codes."""
+    height, width, c, sh, sw = layer[H], layer[W], layer[C], layer[SH], layer[SW]
+    m, out_width = layer[M], layer[OW]
+    for image in range(len(x)):
+        for kh in range(layer[KH]):
+            for kw in range(layer[KW]):
+                inside = max(0, (layer[LEFT] - kw + sw - 1) // sw)
+                outside = max(inside, min(out_width, (width - 1 + layer[LEFT] - kw) // sw + 1))
+                for channel in range(c):
+                    k = place((kh * layer[KW] + kw) * c + channel)
+                    for oh in range(layer[OH]):
+                        h, row = oh * sh - layer[TOP] + kh, image * m + oh * out_width
+                        first, last = inside, outside
+                        if h < 0 or h >= height:
+                            first = last = 0
+                        for ow in range(first):
+                            left[row + ow, k] = 0
+                        at, target = place((h * width + first * sw - layer[LEFT] + kw) * c + channel), place(row + first)
+                        for i in range(place(last - first)):
+                            left[target + i, k] = x[image, at + i * place(sw * c)]
+                        for ow in range(last, out_width):
+                            left[row + ow, k] = 0
 
 
 @inlined

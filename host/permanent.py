@@ -1,7 +1,6 @@
 """Stuck bits that hold through whole runs: clean runs, with the sums that they reach worked out anew, batch by batch."""
 
 
-
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -73,7 +72,7 @@ def _masks(faults: NDArray[Any], array: Array, row: int, col: int) -> list[int] 
 
 
 @inlined
-def sign(code: int, bits: int, signed: int) -> int:
+def sign(code: Any, bits: int, signed: int) -> Any:
     """Value of a code of `bits` bits."""
     half = np.int32(signed << (bits - 1))
     return ((code & np.int32((1 << bits) - 1)) ^ half) - half
