@@ -233,6 +233,9 @@ def rank(
 def emit(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
     out: Out,
+    core: Annotated[
+        str, typer.Option(help="What the core is synthesised from: rtl (Verilog, as black boxes) or hls (C++).")
+    ] = "rtl",
     *,
     array: Array,
     as_json: Json = False,
@@ -240,8 +243,22 @@ def emit(
     """Write the HLS project of a network on an array."""
     from hardpoint.hls.emit import write_project
 
-    made = write_project(_network(network), array, out)
+    made = write_project(_network(network), array, out, core=core)
     _say(made, as_json, [f"{out}: {len(made['files'])} files, digest {made['digest']}"])
+
+
+@app.command(epilog="Example: hardpoint build project --out bitstreams")
+def build(
+    project: Annotated[Path, typer.Argument(help="Folder that `hardpoint emit` wrote.")],
+    out: Out = Path("bitstreams"),
+    again: Annotated[bool, typer.Option("--again", help="Repeat steps that an earlier run finished.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run Vitis HLS or Vivado HLS, then Vivado, on an emitted project; a build that failed resumes at its failed step."""
+    from hardpoint.hls.build import build as run_tools
+
+    made = run_tools(project, out, again=again, say=lambda line: print(line, file=sys.stderr))
+    _say(made.table(), as_json, [f"{out}: {made.name}.bit, {made.name}.hwh, {made.name}.json"])
 
 
 @app.command(epilog="Example: hardpoint cost --guard 14 --hardened 4")
@@ -299,7 +316,7 @@ def campaign(
         list[int] | None,
         typer.Option(min=0, help="Transient flips, so many per inference; may be given several times."),
     ] = None,
-    single: Annotated[int | None, typer.Option(min=1, help="So many single flips, each alone in an inference.")] = None,
+    single: Annotated[int | None, typer.Option(help="So many single flips, each alone in an inference.")] = None,
     permanent_rate: Annotated[
         list[float] | None,
         typer.Option(help="Share of PEs with a stuck bit; the unit is a fault map; may be given several times."),

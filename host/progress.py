@@ -17,6 +17,15 @@ def bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(transient=True, console=Console(stderr=True)) as progress:
-        task = progress.add_task("units", total=total)
-        yield lambda done: progress.advance(task, done)
+    progress = Progress(transient=True, console=Console(stderr=True))
+    task = progress.add_task("units", total=total)
+
+    def advance(done: int) -> None:
+        progress.start()  # not before there is something to show: an error is one line and no more
+        progress.advance(task, done)
+
+    try:
+        yield advance
+    finally:
+        if progress.live.is_started:
+            progress.stop()
