@@ -25,6 +25,9 @@ STATE = "build.json"
 HLS_TOOLS = ("vitis-run", "vitis_hls", "vivado_hls")
 """Commands that synthesise C++, in the order in which they are looked for: Vitis from 2023.2, Vitis HLS, Vivado HLS."""
 
+DESCRIPTIONS = ("hardpoint_engine.json", "hardpoint_recompute.json")
+"""Descriptions of black boxes, beside the folders of a project."""
+
 DAY = 24 * 3600.0
 
 
@@ -121,7 +124,7 @@ def check_sources(folder: Path, bitstream: Bitstream) -> None:
     names = sorted(
         str(path.relative_to(folder)) for part in made for path in (folder / part).rglob("*") if path.is_file()
     )
-    names += ["hardpoint_engine.json"] if (folder / "hardpoint_engine.json").is_file() else []
+    names += [name for name in DESCRIPTIONS if (folder / name).is_file()]
     found = digest(*(part for name in sorted(names) for part in (name, (folder / name).read_text(encoding="utf-8"))))
     if found != bitstream.sources:
         raise InputError(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -41,8 +43,14 @@ from hardpoint.registers import DONE, IDLE, REGISTERS, START, offsets
 
 __all__ = ["config_header", "cpp_sources", "emit", "registers_header", "render", "write_project"]
 
-BLACK_BOXES = ("core.cpp", "recompute.cpp")
-"""C models of what enters a project as Verilog."""
+BLACK_BOXES = {verilog.ENGINE: "core.cpp", verilog.UNIT: "recompute.cpp"}
+"""What enters a project as Verilog, and its C model."""
+
+SCALARS = {
+    verilog.ENGINE: ("tiles", "steps", "passes", "signed_act", "bypass", "strike_count", "limit"),
+    verilog.UNIT: ("neurons", "steps", "signed_act", "strike_count", "limit"),
+}
+"""Scalar arguments of the black boxes, after their streams."""
 
 CHECKED_IMAGES = 2
 """Images in the test bench's vectors."""
@@ -55,12 +63,13 @@ def emit(
     core: str = "rtl",
     limits: Limits = LIMITS,
     cost: Cost | None = None,
+    unit_cost: Cost | None = None,
     name: str = "hardpoint",
 ) -> dict[str, str]:
     """The HLS project of `array` as {path: text}; `network` is checked to fit, and gives the test bench its vectors.
 
-    `core` "rtl" brings the Verilog as a black box, whose resources are `cost` (zeros where unknown); "hls" has the C++
-    synthesised. The accelerator runs any network within `limits`. The manifest's digest covers every other file.
+    `core` "rtl" brings the Verilog as black boxes: the array, whose resources are `cost`, and the recompute unit, whose
+    resources are `unit_cost` (zeros where unknown); "hls" has the C++ synthesised. The accelerator runs any network within `limits`. The manifest's digest covers every other file.
     """
     if core not in CORES:
         raise InputError(f"a core is synthesised from {' or '.join(CORES)}, not {core!r}")
@@ -69,7 +78,9 @@ def emit(
     if core == "rtl":
         rtl = verilog.flattened({**verilog.sources(), **verilog.engine_sources(array)})
         files.update({f"rtl/{key}": text for key, text in rtl.items()})
-        files["hardpoint_engine.json"] = _black_box(sorted(rtl), cost)
+        files[f"{verilog.ENGINE}.json"] = _black_box(verilog.ENGINE, sorted(rtl), cost)
+        if array.recompute is not None:
+            files[f"{verilog.UNIT}.json"] = _black_box(verilog.UNIT, sorted(rtl), unit_cost)
     program = Program.of(network, array, limits)
     bench = _bench(network, program)
     files["tb/vectors.txt"] = bench.pop("text")
@@ -98,9 +109,7 @@ def write_project(network: Network, array: Array, folder: str | os.PathLike[str]
     does. A folder that holds anything else than an earlier project is an InputError.
     """
     if "cost" not in choices and choices.get("core", "rtl") == "rtl":
-        from hardpoint.hls.cost import array_cost
-
-        choices["cost"] = array_cost(array)
+        choices["cost"] = _array_cost(array)
     files = emit(network, array, **choices)
     target = Path(folder).resolve()
     if target.exists() and (
@@ -201,6 +210,8 @@ def _values(network: Network, array: Array, core: str, limits: Limits, name: str
     """What the templates of a project name."""
     chosen = board(array.board)
     ports = list(dict.fromkeys(register.port for register in REGISTERS if register.port))
+    named = [verilog.ENGINE, *([] if array.recompute is None else [verilog.UNIT])]
+    boxes = {name: BLACK_BOXES[name] for name in named} if core == "rtl" else {}
     return {
         "name": name,
         "network": network.name,
@@ -211,11 +222,12 @@ def _values(network: Network, array: Array, core: str, limits: Limits, name: str
         "period": f"{array.period_ns:g}",
         "clock": f"{1000.0 / array.period_ns:g}",
         "guards": ", ".join(str(guard) for guard in array.guards),
-        "units": sorted(key for key in cpp_sources() if key.endswith(".cpp") and (core == "hls" or key not in BLACK_BOXES)),
+        "units": sorted(key for key in cpp_sources() if key.endswith(".cpp") and key not in boxes.values()),
+        "boxes": sorted(boxes),
         "registers": REGISTERS,
         "offsets": offsets(),
         "ports": ports,
-        "modules": ("hp_high", "hp_lane"),
+        "modules": _copies(),
         "version": "1.0",
     }
 
@@ -245,8 +257,24 @@ def _bench(network: Network, program: Program) -> dict[str, Any]:
     }
 
 
-def _black_box(modules: list[str], cost: Cost | None) -> str:
-    """The description of the Verilog core for HLS: UG1399, "JSON File for RTL Blackbox"."""
+def _copies() -> list[str]:
+    """Modules of the Verilog that stand for one copy each: those whose hierarchy is kept."""
+    kept = (text for name, text in verilog.sources().items() if name.endswith(".v") and "keep_hierarchy" in text)
+    return sorted(found[1] for text in kept if (found := re.search(r"^module (\w+)", text, re.M)))
+
+
+def _array_cost(array: Array) -> Cost | None:
+    """What the array without taps and without its recompute unit costs, None where its parts' costs are unknown."""
+    from hardpoint.hls.cost import array_cost
+
+    try:
+        return array_cost(dataclasses.replace(array, recompute=None))
+    except InputError:
+        return None
+
+
+def _black_box(name: str, modules: list[str], cost: Cost | None) -> str:
+    """The description of a Verilog module for HLS: UG1399, "JSON File for RTL Blackbox"."""
 
     def reading(name: str) -> dict[str, Any]:
         ports = {
@@ -269,14 +297,14 @@ def _black_box(modules: list[str], cost: Cost | None) -> str:
 
     used = {key: int(getattr(cost, key, None) or 0) for key in ("ff", "lut", "bram", "uram", "dsp")}
     table = {
-        "c_function_name": verilog.ENGINE,
-        "rtl_top_module_name": verilog.ENGINE,
-        "c_files": [{"c_file": "cpp/core.cpp", "cflag": "-Icpp"}],
+        "c_function_name": name,
+        "rtl_top_module_name": name,
+        "c_files": [{"c_file": f"cpp/{BLACK_BOXES[name]}", "cflag": "-Icpp"}],
         "rtl_files": [f"rtl/{name}" for name in modules],
         "c_parameters": [
-            *(reading(name) for name in ("beats", "strikes")),
-            *(writing(name) for name in ("sums", "counts")),
-            *(scalar(name) for name in ("tiles", "steps", "signed_act", "strike_count", "limit")),
+            *(reading(stream) for stream in ("beats", "strikes")),
+            *(writing(stream) for stream in ("sums", "counts")),
+            *(scalar(argument) for argument in SCALARS[name]),
         ],
         "rtl_common_signal": {
             "module_clock": "ap_clk",

@@ -76,8 +76,10 @@ def test_only_the_header_and_the_parameters_are_generated(network: Network) -> N
     assert changed == {"cpp/hardpoint_config.h", "rtl/hardpoint_engine.v"}
 
 
-def test_the_test_bench_passes(network: Network, tmp_path: Path) -> None:
-    project = written(tmp_path, emit(network, ARRAY))
+@pytest.mark.parametrize("kind", ["os", "ws", "unit"])
+def test_the_test_bench_passes(network: Network, kind: str, tmp_path: Path) -> None:
+    listed = network.with_important([range(n) for n in (3, 2, 1)])
+    project = written(tmp_path, emit(listed, BESIDE[kind]))
     command = ["g++", "-std=c++11", "-O1", "-w", "-Icpp", "-isystem", str(ap_types())]
     units = sorted(str(path.relative_to(project)) for path in project.glob("cpp/*.cpp"))
     subprocess.run([*command, *units, "tb/testbench.cpp", "-o", "bench"], cwd=project, check=True, timeout=300)
@@ -112,29 +114,47 @@ def test_the_emitted_verilog_is_whole(network: Network, tmp_path: Path) -> None:
     assert not re.search(r"%(Error|Warning-(PINMISSING|IMPLICIT|PINNOTFOUND|MULTIDRIVEN|LATCH))", done.stderr)
 
 
-def test_the_black_box_names_every_port_of_its_module(network: Network) -> None:
-    files = emit(network, ARRAY, cost=Cost("yosys", lut=1234, ff=99))
-    table, module = json.loads(files["hardpoint_engine.json"]), files["rtl/hardpoint_engine.v"]
+BESIDE = {
+    "os": ARRAY,
+    "ws": Array(3, 4, (Guard(12),), dataflow="ws", depth=64),
+    "unit": Array(3, 4, recompute=Recompute(4, Guard(12, True))),
+}
+
+
+@pytest.mark.parametrize(
+    ("array", "name", "source"),
+    [("os", "hardpoint_engine", "core.h"), ("ws", "hardpoint_engine", "core.h"), ("unit", "hardpoint_recompute", "recompute.h")],
+)
+def test_the_black_box_names_every_port_of_its_module(network: Network, array: str, name: str, source: str) -> None:
+    spent = Cost("yosys", lut=1234, ff=99)
+    files = emit(network, BESIDE[array], cost=spent, unit_cost=spent)
+    assert ("hardpoint_recompute.json" in files) == (array == "unit")
+    table, module = json.loads(files[f"{name}.json"]), files[f"rtl/{name}.v"]
     ports = {port for one in table["c_parameters"] for port in one["rtl_ports"].values()}
     ports |= set(table["rtl_common_signal"].values())
-    head = module[module.index("module hardpoint_engine") : module.index("\n);")]
+    head = module[module.index(f"module {name}") : module.index("\n);")]
     assert set(re.findall(r"(?:input|output) wire (?:\[[^\]]*\] )?(\w+)", head)) == ports
-    order = re.findall(r"^    (?:hls::stream<[\w:]+> &|ap_uint<\d+> )(\w+)", files["cpp/core.h"], re.M)
+    order = re.findall(
+        r"^    (?:hls::stream<[\w:]+> &|ap_uint<\d+> |hardpoint::Bypass )(\w+)", files[f"cpp/{source}"], re.M
+    )
     assert [one["c_name"] for one in table["c_parameters"]] == order, "parameters come in the order of the C model's"
-    assert table["c_function_name"] == table["rtl_top_module_name"] == "hardpoint_engine"
+    assert table["c_function_name"] == table["rtl_top_module_name"] == name
     assert table["rtl_resource_usage"] == {"FF": "99", "LUT": "1234", "BRAM": "0", "URAM": "0", "DSP": "0"}
 
 
 @pytest.mark.parametrize("board", BOARDS)
-@pytest.mark.parametrize("core", ["rtl", "hls"])
+@pytest.mark.parametrize("core", ["rtl", "hls", "unit"])
 def test_scripts_use_what_the_tools_know(network: Network, board: str, core: str, tmp_path: Path) -> None:
-    project = written(tmp_path, emit(network, Array(3, 4, board=board), core=core))
+    unit, core = core == "unit", core.replace("unit", "rtl")
+    array = Array(3, 4, board=board, recompute=Recompute(4) if unit else None)
+    project = written(tmp_path, emit(network, array, core=core))
     for name, commands in (("vivado_hls", tcl_tools.VIVADO_HLS), ("vitis_hls", tcl_tools.VITIS_HLS)):
         calls = tcl_tools.run(project / f"tcl/{name}.tcl", commands)
         added = {call[-3] if "-cflags" in call else call[-1] for call in calls if call[0] == "add_files"}
         assert all((project / path).is_file() for path in added)
         assert ("hardpoint_engine.json" in added) == (core == "rtl")
         assert ("cpp/core.cpp" in added) == (core == "hls")
+        assert ("hardpoint_recompute.json" in added, "cpp/recompute.cpp" in added) == (unit, not unit)
         assert [call[0] for call in calls[-4:]] == ["csim_design", "csynth_design", "export_design", "exit"]
         given = {
             call[-1]: int(call[call.index("-offset") + 1], 16)
@@ -148,7 +168,9 @@ def test_scripts_use_what_the_tools_know(network: Network, board: str, core: str
     assert ["launch_runs", "impl_1", "-to_step", "write_bitstream", "-jobs", "4"] in built
     rules = [call for call in built if call[0] == "apply_bd_automation"]
     assert len(rules) == 2 + len({register.port for register in REGISTERS if register.port})
-    tcl_tools.run(project / "tcl/copies.xdc", tcl_tools.VIVADO)
+    kept = tcl_tools.run(project / "tcl/copies.xdc", tcl_tools.VIVADO)
+    named = {word for call in kept if call[0] == "get_cells" for word in call[-1].split()}
+    assert {"hp_high", "hp_lane", "hp_ws_high", "hp_recompute_high", "hp_reduced_high"} <= named
 
 
 @pytest.mark.parametrize(
@@ -194,7 +216,6 @@ def test_projects_replace_projects_and_nothing_else(network: Network, tmp_path: 
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (Array(3, 4, recompute=Recompute(4)), "arrays with a recompute unit cannot be emitted yet"),
         (Array(3, 4, acc_bits=16), "layer c1: its sums need 20 bits"),
         (Array(3, 4, act_bits=4), "layer c1: its activations are s8.3, the array takes at most 4 bits"),
         (Array(3, 4, board="pynq"), "boards are pynq-z2"),
