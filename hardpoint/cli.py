@@ -314,7 +314,7 @@ def campaign(
     ] = None,
     count: Annotated[
         list[int] | None,
-        typer.Option(min=0, help="Transient flips, so many per inference; may be given several times."),
+        typer.Option(help="Transient flips, so many per inference; may be given several times."),
     ] = None,
     single: Annotated[int | None, typer.Option(help="So many single flips, each alone in an inference.")] = None,
     permanent_rate: Annotated[
