@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -198,6 +200,40 @@ def test_the_header_of_another_block_is_refused(project: Path) -> None:
     assert found == {"weights": 0x10}, "a name that both have"
     with pytest.raises(InputError, match="bitstream hardpoint: the hardware has no register program"):
         Bitstream.load(project / "manifest.json").check_registers(found)
+
+
+def hardpoint(path: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The command with nothing but `path` on PATH."""
+    command = [sys.executable, "-m", "hardpoint", *arguments]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, env={**os.environ, "PATH": str(path)}, check=False
+    )
+
+
+def test_the_command_builds_and_resumes(project: Path, vendor: Vendor, tmp_path: Path) -> None:
+    order = vendor.orders / "vivado"
+    order.write_text("print('ERROR: [Common 17-39] no licence'); sys.exit(1)")
+    out = tmp_path / "out"
+    failed = hardpoint(vendor.bin, "build", str(project), "--out", str(out))
+    assert failed.returncode == 2
+    assert failed.stderr.splitlines()[-1].startswith("hardpoint: step vivado: ")
+    assert "([Common 17-39] no licence)" in failed.stderr
+    order.unlink()
+    made = hardpoint(vendor.bin, "build", str(project), "--out", str(out), "--json")
+    assert made.returncode == 0, made.stderr
+    assert Bitstream.restore(json.loads(made.stdout)) == Bitstream.load(out / "hardpoint.json")
+    assert [call[0] for call in vendor.calls] == ["vitis_hls", "vivado", "vivado"], "HLS was not repeated"
+
+
+def test_the_command_names_missing_tools_in_one_line(project: Path, tmp_path: Path) -> None:
+    (tmp_path / "none").mkdir()
+    done = hardpoint(tmp_path / "none", "build", str(project), "--out", str(tmp_path / "out"))
+    assert done.returncode == 2
+    assert done.stderr == (
+        "hardpoint: building a bitstream needs the vendor's tools; not on PATH: "
+        "Vitis HLS (vitis-run or vitis_hls) or Vivado HLS (vivado_hls), Vivado (vivado)\n"
+    )
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

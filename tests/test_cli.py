@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import small_network
 
-VERBS = ("demo", "train", "convert", "rank", "emit", "cost", "run", "campaign", "search", "report", "doctor")
+VERBS = ("demo", "train", "convert", "rank", "emit", "build", "cost", "run", "campaign", "search", "report", "doctor")
 
 
 def hardpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
