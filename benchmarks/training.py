@@ -13,7 +13,7 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -23,12 +23,14 @@ from curves import plot_curves
 
 from hardpoint.array import Array, Guard
 from hardpoint.errors import InputError
-from hardpoint.files import atomic_path, digest, load_json, write_json
+from hardpoint.files import atomic_path, digest, load_json, load_npz, save_npz, write_json
 from hardpoint.hls.cost import array_cost
 from hardpoint.hls.frontend import conversion, gate1, load_model
+from hardpoint.network import Network
+from hardpoint.ranking import Ranking
 from hardpoint.training.architecture import Widths
 from hardpoint.training.data import DataSet, load
-from hardpoint.training.injection import inject
+from hardpoint.training.injection import Injections, inject
 from hardpoint.training.judge import coverage, rank_correlation
 from hardpoint.training.models import architecture
 from hardpoint.training.ranking import MEASURED, METHODS, rank
@@ -275,11 +277,14 @@ def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
     network = conversion(trained(out, data, 8, 0, 0)[0], data.format).network
     test = data.test.x[:1000]
     began = time.monotonic()
-    truth = inject(network, test, trials, seed=1)
+    truth = injected(out, network, test, trials)
     say(f"{data.name}: {trials} injections in {time.monotonic() - began:.0f} s, {truth.critical.sum()} critical")
     methods = {}
     for method in METHODS:
-        ranking = rank(method, network, data.train.x[:500], seed=7, trials=trials, data=data.name)
+        file = out / "cache" / f"{data.name}-{network.digest}-{method}-{trials if method in MEASURED else 0}.npz"
+        if not file.is_file():
+            rank(method, network, data.train.x[:500], seed=7, trials=trials, data=data.name).save(file)
+        ranking = Ranking.load(file)
         row: dict[str, Any] = {
             "rank_correlation": rank_correlation(ranking, truth, network).value(),
             "rank_correlation_channels": rank_correlation(ranking, truth, network, channels=True).value(),
@@ -289,6 +294,15 @@ def rankings(out: Path, data: DataSet, trials: int) -> dict[str, Any]:
         methods[method] = row
         say(f"{data.name} {method}: {row['global']['0.1']} of critical faults in the top 10 %")
     return {"trials": trials, "critical": int(truth.critical.sum()), "images": len(test), "methods": methods}
+
+
+def injected(out: Path, network: Network, x: Any, trials: int) -> Injections:
+    """Injections on the network, made now or before."""
+    file = out / "cache" / f"injections-{digest(network.digest, x, str(trials))}.npz"
+    if not file.is_file():
+        made = inject(network, x, trials, seed=1)
+        save_npz(file, {"trials": trials}, {f.name: getattr(made, f.name) for f in fields(Injections)})
+    return Injections(**load_npz(file, "file of injections")[1])
 
 
 def chosen(ranked: dict[str, Any]) -> dict[str, Any]:

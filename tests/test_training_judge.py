@@ -68,6 +68,22 @@ def test_rank_correlation_of_a_perfect_a_reversed_and_a_foreign_ranking() -> Non
         rank_correlation(Ranking((np.ones(2),), "given", "other"), truth, net)
 
 
+def test_the_interval_of_a_rank_correlation_holds_what_other_images_say() -> None:
+    """With few flips per neuron ties abound; the mean over many judgements is what each interval should hold."""
+    net, rng = network(), np.random.default_rng(4)
+    scores = Ranking((np.array([5.0, 1, 2]), np.array([3.0, 4])), "given", net.digest)
+    chance = np.array([0.3, 0.2, 0.15, 0.15, 0.2])
+    found = []
+    for _ in range(200):
+        place = rng.choice(5, 60, p=chance)
+        layer, neuron = (place >= 3).astype(int), np.where(place >= 3, place - 3, place)
+        truth = injections(layer.tolist(), neuron.tolist(), rng.integers(0, 60, 60).tolist(), [True] * 60)
+        found.append(rank_correlation(scores, truth, net))
+    assert all(f.low <= f.mean <= f.high for f in found)
+    mean = np.mean([f.mean for f in found])
+    assert np.mean([f.low <= mean <= f.high for f in found]) >= 0.85
+
+
 def test_spearman_takes_ties_at_their_mean_rank() -> None:
     a, b = np.array([1.0, 2, 2, 4]), np.array([1.0, 3, 2, 4])
     ranks = np.corrcoef([1, 2.5, 2.5, 4], [1, 3, 2, 4])[0, 1]
