@@ -127,7 +127,7 @@ struct Edge {
     Wgt wgt[COLS];
 };
 
-inline Edge unpack(const Beat &beat) {
+inline Edge operands_of(const Beat &beat) {
 #pragma HLS INLINE
     Edge edge;
     for (int r = 0; r < ROWS; ++r) {

@@ -35,7 +35,7 @@ struct OutputStationary {
             ++left;
         }
         if (computing) {
-            compute(array, unpack(beats.read()), shape.sgn, k == 0);
+            compute(array, operands_of(beats.read()), shape.sgn, k == 0);
             ++fed;
         }
         advance(shape.steps);

@@ -32,7 +32,7 @@ struct WeightStationary {
         ap_uint<48> &fed, ap_uint<48> &left) {
 #pragma HLS INLINE
         const bool loading = at < ROWS, last = pass + 1 == shape.passes;
-        operands(array, unpack(beats.read()), loading, loading ? ROWS - 1 - int(at) : -1);
+        operands(array, operands_of(beats.read()), loading, loading ? ROWS - 1 - int(at) : -1);
         ++fed;
         if (!loading) {
             multiply_down(array, shape.sgn, votes);
