@@ -54,8 +54,7 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     >>> table["CLASS"], table["B0"], table["B1"], table["DRAIN"]
     ("8'h11", '24', '14', "3'h2")
     """
-    if any(guard.kind != "columns" for guard in array.guards):
-        raise InputError("the Verilog core has guarded columns, no reduced-precision redundancy")
+    _check(array)
     guards = array.guards + array.guards[:1] * (3 - len(array.guards))
     classes = sum(int(index) << (2 * place) for place, index in enumerate(array.class_map.ravel()))
     table = {
@@ -73,9 +72,24 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
         table["DEPTH"] = str(array.depth)
     else:
         table["DRAIN"] = f"3'h{sum(guard.drain << i for i, guard in enumerate(guards)):x}"
+        table["RPR"] = f"3'h{sum((guard.kind == 'rpr') << i for i, guard in enumerate(guards)):x}"
+        table["DSP"] = str(int(array.dsp))
     for i, guard in enumerate(guards):
         table[f"B{i}"] = str(array.acc_bits if guard.column is None else guard.column)
     return table
+
+
+def _check(array: Array) -> None:
+    """Raise an InputError for what the Verilog arrays are not."""
+    if array.dataflow == "ws" and any(guard.kind == "rpr" for guard in array.guards):
+        raise InputError("the weight-stationary Verilog core has guarded columns, no reduced-precision redundancy")
+    if array.dataflow == "ws" and array.dsp:
+        raise InputError("the weight-stationary Verilog core has its multipliers in LUTs, not in DSP blocks")
+    for guard in array.guards if array.dsp else ():
+        if guard.kind != "rpr" and guard.column not in (None, 0):
+            raise InputError(
+                f"a multiplier in a DSP block cannot be split at a guard column: its guards are none, 0 or rpr, not {guard}"
+            )
 
 
 def unit_parameters(array: Array, events: bool | None = None) -> dict[str, str]:
@@ -108,7 +122,14 @@ def engine_sources(array: Array) -> dict[str, str]:
     >>> print(engine_sources(Array(2, 2))["hardpoint_parameters.vh"].splitlines()[1])
     parameter WS = 0,
     """
-    table = {"WS": str(int(array.dataflow == "ws")), "DEPTH": str(array.depth), "DRAIN": "3'h0", **parameters(array)}
+    table = {
+        "WS": str(int(array.dataflow == "ws")),
+        "DEPTH": str(array.depth),
+        "DRAIN": "3'h0",
+        "RPR": "3'h0",
+        "DSP": "0",
+        **parameters(array),
+    }
     made = {f"{ENGINE}.v": _engine(ENGINE), "hardpoint_parameters.vh": _header(array, table)}
     if array.recompute is not None:
         made |= {f"{UNIT}.v": _engine(UNIT), "hardpoint_recompute.vh": _header(array, unit_parameters(array))}

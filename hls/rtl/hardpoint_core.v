@@ -14,8 +14,10 @@ module hardpoint_core #(
     parameter B0 = 24,               // guard column of each class, W for none
     parameter B1 = 24,
     parameter B2 = 24,
-    parameter [2:0] OPERAND = 0,     // operand guard, drain guard: one bit for each class
+    parameter [2:0] OPERAND = 0,     // operand guard, drain guard, reduced-precision redundancy: one bit for each class
     parameter [2:0] DRAIN = 0,
+    parameter [2:0] RPR = 0,
+    parameter DSP = 0,               // multipliers in DSP blocks: guard columns are 0 or W, or reduced-precision redundancy
     parameter TAPS = 0,              // injection build
     parameter EVENTS = 0,            // votes that disagree are reported
     parameter MASK = W + 4           // bits of a mask word
@@ -159,6 +161,7 @@ module hardpoint_core #(
                 localparam ACROSS = r*(C+1) + c;
                 localparam DOWN = r*C + c;
                 hp_pe #(.M(M), .N(N), .W(W), .B(guard_of(r, c)), .OPERAND(operand_of(r, c)), .DRAIN(drain_of(r, c)),
+                        .REDUCED(RPR[class_of(r, c)]), .DSP(DSP),
                         .LEFT(operand_of(r, c - 1)), .ABOVE(operand_of(r - 1, c)), .ABOVE_SPLIT(split_of(r - 1, c)),
                         .LATE(late(c)), .MASK(MASK), .TAPS(TAPS), .EVENTS(EVENTS), .TALLY(TALLY))
                     pe (.clk(clk), .rst(rst), .en(en), .inj({inj_rows[r] & inj_cols[c], inj_word}), .bypass(bypass[DOWN]),

@@ -51,9 +51,8 @@ function integer hp_part_low(input integer m, input integer n, input integer i0,
     end
 endfunction
 
-// Bits of the carry t >> b of the low part t = lo + PL, both at their largest; 0 for b = 0 and b = w. PL is the sum of `lanes`
-// products.
-function integer hp_sum_carry_bits(input integer lanes, input integer m, input integer n, input integer b, input integer w);
+// The largest carry t >> b of the low part t = lo + PL, both at their largest. PL is the sum of `lanes` products.
+function integer hp_most_carry(input integer lanes, input integer m, input integer n, input integer b);
     integer i, j;
     reg [63:0] entries, mask, negative, k0, k1;
     begin
@@ -65,9 +64,13 @@ function integer hp_sum_carry_bits(input integer lanes, input integer m, input i
         negative = (64'd1 << (n - 1)) - (64'd1 << (m + n - 1));
         k0 = negative & mask;
         k1 = (negative + (64'd1 << (m - 1))) & mask;
-        hp_sum_carry_bits = (b == 0 || b == w) ? 0
-            : hp_bits((lanes * (entries + (k0 > k1 ? k0 : k1)) + mask) >> b);
+        hp_most_carry = (lanes * (entries + (k0 > k1 ? k0 : k1)) + mask) >> b;
     end
+endfunction
+
+// Its bits; 0 for b = 0 and b = w.
+function integer hp_sum_carry_bits(input integer lanes, input integer m, input integer n, input integer b, input integer w);
+    hp_sum_carry_bits = (b == 0 || b == w) ? 0 : hp_bits(hp_most_carry(lanes, m, n, b));
 endfunction
 
 // The same for a PE, which has one product.

@@ -10,6 +10,7 @@ module hp_high #(
     parameter CARRY = 2,
     parameter COPY = 0,
     parameter DRAIN = 1,
+    parameter DSP = 0,       // with B = 0: the multiplier is a DSP block
     parameter DOWN = 0,      // `all` is the PE above's, and a bypassed PE's product counts as zero
     parameter MASK = 28,
     parameter TAPS = 1
@@ -33,17 +34,13 @@ module hp_high #(
     output wire [WIDTH-1:0] drained
 );
     `include "hp_functions.vh"
-    localparam TO = M + N - 1;
-    localparam SUM = TO > B ? hp_max(hp_bits(hp_part_max(M, N, 0, N, B, TO)) - B, TO - B + 1) : 1;
     wire [WIDTH-1:0] product, struck, addend, voted, vote, total, next;
     reg [WIDTH-1:0] high;    // PH
     generate
-        if (TO > B) begin : entries
-            wire [SUM-1:0] sum;
-            hp_entries #(.M(M), .N(N), .FROM(B), .TO(TO), .WIDTH(SUM)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
-            assign product = {{WIDTH-TO+B{~sum[TO-B]}}, sum[TO-B-1:0]};  // minus 2^TO: the inverted top bit, extended
-        end else begin : constant
-            assign product = {WIDTH{1'b1}};                             // floor(K_s / 2^B) = -1
+        if (DSP != 0) begin : block   // full TMR: all columns
+            hp_product #(.M(M), .N(N), .W(WIDTH), .DSP(1)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .y(product));
+        end else begin : entries
+            hp_high_product #(.M(M), .N(N), .B(B), .WIDTH(WIDTH)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .y(product));
         end
     endgenerate
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(2), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))

@@ -8,6 +8,7 @@ module hp_low #(
     parameter W = 24,
     parameter B = 14,
     parameter CARRY = 2,     // bits of the carry, hp_carry_bits
+    parameter DSP = 0,       // with B = W: the multiplier is a DSP block
     parameter DOWN = 0,
     parameter MASK = 28,
     parameter TAPS = 1
@@ -33,9 +34,14 @@ module hp_low #(
     localparam SUM = hp_bits(hp_part_max(M, N, 0, N, 0, TO));
     wire [SUM-1:0] sum;   // at most WIDTH bits, by the definition of CARRY
     wire [WIDTH-1:0] product, struck, t;
-    hp_entries #(.M(M), .N(N), .FROM(0), .TO(TO), .WIDTH(SUM)) entries (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
     generate
-        if (B > TOP) begin : whole   // plus 2^B - 2^TOP: the inverted top bit up to column B-1, then itself
+        if (DSP == 0) begin : tree
+            hp_entries #(.M(M), .N(N), .FROM(0), .TO(TO), .WIDTH(SUM))
+                entries (.clk(clk), .en(en), .a(a), .w(w), .s(s), .sum(sum));
+        end
+        if (DSP != 0) begin : block
+            hp_product #(.M(M), .N(N), .W(WIDTH), .DSP(1)) part (.clk(clk), .en(en), .a(a), .w(w), .s(s), .y(product));
+        end else if (B > TOP) begin : whole   // plus 2^B - 2^TOP: the inverted top bit up to column B-1, then itself
             localparam [WIDTH-1:0] EXTENSION = (33'd1 << B) - (33'd1 << TOP);
             localparam [WIDTH-1:0] OVER = CARRY > 0 ? 33'd1 << B : 33'd0;
             assign product = {{WIDTH-TOP{1'b0}}, sum[TOP-1:0]} | (sum[TOP] ? OVER : EXTENSION);

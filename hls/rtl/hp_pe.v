@@ -8,6 +8,8 @@ module hp_pe #(
     parameter W = 24,
     parameter B = 24,          // guard column, W for none
     parameter OPERAND = 1,     // operand lanes, 1 or 3
+    parameter REDUCED = 0,     // the guard is reduced-precision redundancy; operand and drain lanes are single
+    parameter DSP = 0,         // the multiplier is a DSP block: B = W, B = 0 or reduced-precision redundancy
     parameter DRAIN = 1,       // lanes of the guarded columns of the drain register, 1 or 3
     parameter LEFT = 1,        // operand lanes of the neighbours
     parameter ABOVE = 1,
@@ -40,7 +42,7 @@ module hp_pe #(
 );
     `include "hp_functions.vh"
     localparam H = W - B;
-    localparam CARRY = hp_carry_bits(M, N, B, W);
+    localparam CARRY = REDUCED != 0 ? 0 : hp_carry_bits(M, N, B, W);
     localparam SPLIT = DRAIN == 3 ? B : W;
 
     // Control travels with the operands.
@@ -88,7 +90,7 @@ module hp_pe #(
     genvar i;
     wire [(CARRY > 0 ? CARRY : 1)-1:0] carry;
     generate
-        if (B > 0) begin : low
+        if (B > 0 && REDUCED == 0) begin : low
             wire [M-1:0] a;
             wire [N-1:0] w;
             wire [B-1:0] lo, own;
@@ -99,7 +101,7 @@ module hp_pe #(
                 assign a = a_out[M-1:0];
                 assign w = w_out[N-1:0];
             end
-            hp_low #(.M(M), .N(N), .W(W), .B(B), .CARRY(CARRY), .MASK(MASK), .TAPS(TAPS))
+            hp_low #(.M(M), .N(N), .W(W), .B(B), .CARRY(CARRY), .DSP(DSP), .MASK(MASK), .TAPS(TAPS))
                 part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a), .w(w), .s(s), .valid(valid), .first(first),
                       .above({B{1'b0}}), .bypass(1'b0), .lo(lo), .carry(carry));
             hp_delay #(.WIDTH(B), .DEPTH(LATE)) wait_ (.clk(clk), .en(en), .x(lo), .y(own));
@@ -124,7 +126,33 @@ module hp_pe #(
             assign shift = shift_in;
         end
 
-        if (H > 0) begin : high
+        if (REDUCED != 0) begin : reduced
+            reg valid2, first2;
+            wire [(B > 0 ? B : 1)-1:0] lo, own;
+            wire [3*H-1:0] hi;
+            wire [H-1:0] vote;
+            wire overruled;
+            wire [W-1:0] drained, sum;
+            always @(posedge clk)
+                if (rst) valid2 <= 1'b0;
+                else if (en) valid2 <= valid;
+            always @(posedge clk) if (en) first2 <= first;
+            hp_reduced #(.M(M), .N(N), .W(W), .B(B), .DSP(DSP), .MASK(MASK), .TAPS(TAPS))
+                part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[M-1:0]), .w(w_out[N-1:0]), .s(s), .valid(valid), .first(first),
+                      .valid_high(valid2), .first_high(first2), .bypass(1'b0), .above(lo), .all(hi), .lo(lo), .hi(hi),
+                      .vote(vote), .overruled(overruled));
+            if (B > 0) begin : low
+                hp_delay #(.WIDTH(B), .DEPTH(LATE)) wait_ (.clk(clk), .en(en), .x(lo), .y(own));
+                assign sum = {vote, own};
+            end else begin : no_low
+                assign sum = vote;
+            end
+            hp_drain #(.WIDTH(W), .MASK(MASK), .TAPS(TAPS))
+                lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .shift(shift), .bypass(bypass),
+                      .own(sum), .above(sent[W-1:0]), .q(drained));
+            assign drain_out = {3{drained}};
+        end
+        if (H > 0 && REDUCED == 0) begin : high
             reg valid2, first2;
             wire [3*H-1:0] hi, drained;
             always @(posedge clk)
@@ -132,7 +160,7 @@ module hp_pe #(
                 else if (en) valid2 <= valid;
             always @(posedge clk) if (en) first2 <= first;
             for (i = 0; i < 3; i = i + 1) begin : copies
-                hp_high #(.M(M), .N(N), .B(B), .WIDTH(H), .CARRY(CARRY), .COPY(i), .DRAIN(i < DRAIN), .MASK(MASK), .TAPS(TAPS))
+                hp_high #(.M(M), .N(N), .B(B), .WIDTH(H), .CARRY(CARRY), .COPY(i), .DRAIN(i < DRAIN), .DSP(DSP), .MASK(MASK), .TAPS(TAPS))
                     copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[i*M +: M]), .w(w_out[i*N +: N]), .s(s),
                           .valid(valid2), .first(first2), .carry(carry), .all(hi), .hi(hi[i*H +: H]),
                           .take(take), .shift(shift), .bypass(bypass), .above(sent[i*W+B +: H]), .drained(drained[i*H +: H]));
@@ -141,21 +169,27 @@ module hp_pe #(
         end
     endgenerate
 
-    // Copies of a sum that is used may differ; the counts of a column add up on the way down.
+    // Copies of a sum that is used may differ; the counts of a column add up on the way down. A cycle is taken for comparing.
     assign moves = take | shift;
     generate
         if (EVENTS != 0) begin : events
             reg [TALLY-1:0] sum;
             wire differ;
-            if (H > 0) begin : copies
+            if (REDUCED != 0) begin : decisions
+                assign differ = ((reduced.valid2 & ~reduced.first2) | take) & reduced.overruled;
+            end else if (H > 0) begin : copies
                 assign differ = ((high.valid2 & ~high.first2) | take)
                     && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
             end else begin : single
                 assign differ = 1'b0;
             end
+            reg differed;
+            always @(posedge clk)
+                if (rst) differed <= 1'b0;
+                else if (en) differed <= differ;
             always @(posedge clk)
                 if (rst) sum <= {TALLY{1'b0}};
-                else if (en) sum <= tally_in + {{TALLY-1{1'b0}}, differ};
+                else if (en) sum <= tally_in + {{TALLY-1{1'b0}}, differed};
             assign tally_out = sum;
         end else begin : silent
             assign tally_out = {TALLY{1'b0}};

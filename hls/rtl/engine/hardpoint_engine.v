@@ -44,7 +44,7 @@ module hardpoint_engine #(
 
     wire clear, running, resting, settling, enable, load, advance;
     wire [32*C-1:0] votes;
-    hp_engine #(.COUNTERS(C), .SETTLE(R + 6))
+    hp_engine #(.COUNTERS(C), .SETTLE(R + 7))
         player (.clk(ap_clk), .rst(ap_rst), .ce(ap_ce), .start(ap_start), .continue_(ap_continue), .idle(ap_idle), .ready(ap_ready),
                 .done(ap_done), .strike_cycle(strikes_dout[47:0]), .strikes_empty_n(strikes_empty_n), .strikes_read(strikes_read),
                 .counts_din(counts_din), .counts_full_n(counts_full_n), .counts_write(counts_write), .strike_count(strike_count),
@@ -73,7 +73,7 @@ module hardpoint_engine #(
                       .inj_site(strikes_dout[52:50]), .inj_copy(strikes_dout[54:53]), .inj_kind(kind), .inj_data(mask));
         end else begin : output_stationary
             hardpoint_core #(.R(R), .C(C), .M(M), .N(N), .W(W), .CLASS(CLASS), .B0(B0), .B1(B1), .B2(B2), .OPERAND(OPERAND),
-                             .DRAIN(DRAIN), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
+                             .DRAIN(DRAIN), .RPR(RPR), .DSP(DSP), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
                 core (.clk(ap_clk), .rst(reset), .ce(enable), .flush(flush), .advance(advance), .in_valid(in_valid),
                       .in_ready(in_ready), .in_first(first), .in_last(last), .in_sgn(signed_act),
                       .in_a(beats_dout[R*M-1:0]), .in_w(beats_dout[R*M +: C*N]),
