@@ -192,8 +192,17 @@ class Loaded:
             while at < len(x):
                 slot, batch = self._slots[i % 2], x[at : at + self.batch]
                 mode = self._fill(slot, batch, struck, first + at)
-                if mode is None:  # so many strikes that memory holds only those of fewer images
+                if mode is None and len(batch) > 1:  # so many strikes that memory holds only those of fewer images
                     self.batch = len(batch) // 2
+                    continue
+                if mode is None:  # of one image, and the other batch's strikes take the rest
+                    if waiting is not None:
+                        parts.append(self._finish(*waiting))
+                        waiting = None
+                    if not self._dropped(self._slots[1 - i % 2]):
+                        raise DeviceError(
+                            f"{self.driver.device.name}: the strikes of image {first + at} do not fit its memory"
+                        )
                     continue
                 if waiting is not None:
                     parts.append(self._finish(*waiting))
@@ -213,7 +222,10 @@ class Loaded:
         """Batches one after the other, outputs in the network's order."""
         nothing = np.zeros(0, np.int64)
         none = Played(
-            np.zeros((0, self.program.outputs), np.int64), nothing, nothing, np.zeros((0, counted(self.array)), np.int64)
+            np.zeros((0, self.program.outputs), np.int64),
+            nothing,
+            nothing,
+            np.zeros((0, counted(self.array)), np.int64),
         )
         parts = [none, *parts]
         fields = zip(*((part.outputs, part.status, part.cycles, part.votes) for part in parts), strict=True)
@@ -248,25 +260,30 @@ class Loaded:
         if records is None or not len(records):
             return mode
         strikes = self._strikes.words(records, first, len(x))
-        if not self._has_room(slot, strikes.nbytes, len(x) == 1):
+        if not self._has_room(slot, strikes.nbytes):
             return None
         assert slot.strikes is not None
         _write(slot.strikes, strikes)
         return mode | Mode.STRIKES
 
-    def _has_room(self, slot: _Slot, size: int, must: bool) -> bool:
-        """Give `slot` a buffer for `size` bytes of strikes; False where memory does not hold it, an error if it `must`."""
+    def _has_room(self, slot: _Slot, size: int) -> bool:
+        """Give `slot` a buffer for `size` bytes of strikes; False where memory does not hold it."""
         if slot.strikes is not None and len(slot.strikes.data) < size:
-            self._buffers.remove(slot.strikes)
-            slot.strikes.free()
-            slot.strikes = None
+            self._dropped(slot)
         if slot.strikes is None:
             try:
                 slot.strikes = self._allocate(size)
             except InputError:
-                if must:
-                    raise
                 return False
+        return True
+
+    def _dropped(self, slot: _Slot) -> bool:
+        """Free a slot's buffer of strikes; False where it has none."""
+        if slot.strikes is None:
+            return False
+        self._buffers.remove(slot.strikes)
+        slot.strikes.free()
+        slot.strikes = None
         return True
 
     def _start(self, slot: _Slot, first: int, count: int, mode: int) -> None:
