@@ -183,28 +183,6 @@ def _gemm(
     return Conv(name, source, weight, bias, shift, out, fmt, stride, _pad(row), relu, depthwise)
 
 
-@dataclass(frozen=True)
-class _Moment:
-    """Where a time of a layer's stream of tiles lies for one site: tile and step, and whether exactly there."""
-
-    tile: int
-    step: int
-    exact: bool
-
-
-def _moment(site: int, when: int, k: int, rows: int) -> _Moment:
-    """The first (tile, step) at or after `when` at which `site` acts; inverse to `hardpoint.injection.acting`."""
-    period = max(k, rows)
-    name = SITES[site]
-    first, last = (k, k + rows - 1) if name == "drain" else (1, k) if name == "vote" else (0, k - 1)
-    tile, step = divmod(when - first, period)
-    tile, step = (tile, step + first) if step + first <= last else (tile + 1, first)
-    if tile < 0:
-        tile, step = 0, first
-    one = np.ones(1, np.int64)
-    return _Moment(tile, step, int(acting(one * site, one * tile, one * step, one * k, rows)[0]) == when)
-
-
 def faults_of(strikes: U64, network: Network, array: Array, images: int) -> tuple[FaultList, NDArray[np.bool_]]:
     """The faults that a strike buffer makes `array` play on the first `images` images of a batch, and in which images a
     buffer's decoder gave up: (images,).
@@ -270,11 +248,10 @@ def _streams(network: Network, layer: int, array: Array) -> list[_Times]:
     number = {int(place): i for i, place in enumerate(places)}
     over = (tiling.tiles + 1) * tiling.period + tiling.rows
     k, rows, period = tiling.gemm.k, tiling.rows, tiling.period
-    core = (
-        (lambda _, when: _Moment(*divmod(when, period), True))
-        if tiling.stationary
-        else (lambda site, when: _moment(site, when, k, rows))
-    )
+
+    def core(site: int, when: int) -> _Moment:
+        return _Moment(*divmod(when, period), True) if tiling.stationary else _moment(site, when, k, rows)
+
     code = _Times(lambda _, when: _Moment(0, when, True), over)
     times = {
         "core": _Times(core, over),
