@@ -20,6 +20,7 @@ from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES, FaultLi
 from hardpoint.fixed import Fixed
 from hardpoint.host.drawing import draw
 from hardpoint.host.emulator import Emulator
+from hardpoint.host.permanent import Permanent
 from hardpoint.layers import Conv
 from hardpoint.network import Network
 
@@ -91,6 +92,28 @@ def test_a_whole_network_equals_the_literal_array(flow: str, seed: int, ber: flo
         image = int(flip["image"])
         alone = engine.run(x[image : image + 1], FaultList.of(flips[trial : trial + 1], array, network, 3), first=image)
         assert (each[trial] == alone).all()
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.integers(0, 1 << 32), st.integers(1, 4))
+def test_stuck_bits_that_hold_throughout(flow: str, seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    network, array = small_network(rng), Array(3, 4, dataflow=flow, depth=16)
+    faults = np.zeros(count, FAULT)
+    sites = ("act", "wgt", "mul", "acc", *(("drain",) if flow == "os" else ()))
+    faults["site"] = [SITES.index(str(site)) for site in rng.choice(sites, count)]
+    rows = np.where(faults["site"] >= SITES.index("mul"), array.site_rows, array.rows)
+    faults["row"], faults["col"], faults["effect"] = rng.integers(0, rows), rng.integers(0, 4, count), rng.integers(1, 3, count)
+    faults["bit"] = rng.integers(0, np.where(faults["site"] < 2, 8, 24))
+    for name, value in zip(("end_image", "end_layer", "end_tile", "end_step"), PERMANENT, strict=True):
+        faults[name] = value
+    x = rng.integers(-16, 16, (2, 6, 5, 2))
+    listed = FaultList.of(faults, array, network, 2)
+    engine = Emulator(network, array)
+    known = Permanent.of(listed.faults, 0, 2, network, array, engine.program)
+    assert known is not None
+    assert engine.run(x, listed).tolist() == reference(network, array, x, listed.faults).outputs.tolist()
 
 
 def test_stationary_bypass_is_a_network_without_those_weights() -> None:
