@@ -88,7 +88,7 @@ def measured_ranking(result: SingleResult, network: Network, array: Array) -> Ra
     for index, layer in enumerate(network.gemms):
         hit = inside & critical & (result.trials.faults["layer"] == index)
         shape = network.shapes[layer.name]
-        counted: Any = np.bincount(neuron[hit], weight[hit] / total, int(np.prod(shape)))
+        counted: Any = np.bincount(neuron[hit].astype(np.intp), weight[hit] / total, int(np.prod(shape)))
         scores.append(counted.reshape(shape))
     asked = result.campaign
     provenance = {
@@ -105,8 +105,8 @@ def neuron_table(result: SingleResult, network: Network, array: Array) -> str:
     rows: list[list[Any]] = []
     for index, scores in enumerate(ranking.neurons):
         here = (neuron >= 0) & (result.trials.faults["layer"] == index)
-        struck = np.bincount(neuron[here], minlength=scores.size)
-        critical = np.bincount(neuron[here & (result.trials.outcomes == CRITICAL)], minlength=scores.size)
+        struck = np.bincount(neuron[here].astype(np.intp), minlength=scores.size)
+        critical = np.bincount(neuron[here & (result.trials.outcomes == CRITICAL)].astype(np.intp), minlength=scores.size)
         flat: NDArray[np.float64] = scores.ravel()
         k, n = network.gemm(index).k, network.gemm(index).n
         for i in np.flatnonzero(flat).tolist():

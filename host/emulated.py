@@ -191,7 +191,7 @@ class EmulatedDevice:
             result[:] = words.reshape(-1).view(np.uint8)
         rows = records.view("<u8").reshape(images, -1)
         each = status | np.where(given_up, int(Status.ECC), 0)
-        rows[:, 0] = (first + np.arange(images)) & 0xFFFFFFFF | each << 32
+        rows[:, 0] = (first + np.arange(images, dtype=np.int64)) & 0xFFFFFFFF | each << 32
         rows[:, 1], rows[:, 2:] = cycles, 0
         rows[:, 2] = voted
         self._set("done_images", images)

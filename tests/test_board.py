@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import shutil
@@ -15,6 +16,8 @@ from accelerators import codes, plain_network
 
 from hardpoint import doctor
 from hardpoint.host import board
+
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def write(root: Path, files: dict[str, str]) -> None:
@@ -78,6 +81,14 @@ def test_contiguous_memory(tmp_path: Path) -> None:
 def test_what_is_missing_says_what_to_do() -> None:
     """Here is no FPGA manager; whether this is root and has XRT depends on who runs it."""
     assert any("FPGA manager" in line for line in board.missing())
+
+
+@pytest.mark.parametrize("path", [*ROOT.glob("hardpoint/*.py"), *ROOT.glob("host/*.py")], ids=lambda path: path.name)
+def test_counts_are_by_the_index_type_of_the_processor(path: Path) -> None:
+    """NumPy's bincount takes no 64-bit integers where the processor has 32 bits, as a PYNQ-Z2's has."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "np.bincount":
+            assert "np.intp" in ast.unparse(node.args[0]), f"line {node.lineno}"
 
 
 def test_the_doctor_examines_a_board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
