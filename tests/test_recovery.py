@@ -191,3 +191,17 @@ def test_a_campaign_that_stops_keeps_what_it_had(network: Network, x: Any, tmp_p
     result = run_campaign(after, x, labels, **run)
     again = run_campaign(surviving(EmulatedDevice(ARRAY), network, x), x, labels, **{**run, "store": None})
     assert result.rows == again.rows
+
+
+def test_bypassed_processing_elements_stay_bypassed(network: Network, x: Any, faults: FaultList) -> None:
+    """The check's outputs are those with the map, and a reload brings the map back."""
+    bypass = np.zeros((ARRAY.rows, ARRAY.cols), bool)
+    bypass[1, 2] = bypass[3, 0] = True
+    device = doubles.Stubborn(EmulatedDevice(ARRAY), 3)
+    engine = surviving(device, network, x, bypass=bypass)
+    played, emulator = engine.play(x, faults), Emulator(network, ARRAY, bypass=bypass)
+    kept = played.status == 0
+    assert device.resets == "reset reload "
+    assert kept.sum() == IMAGES - 1
+    assert np.array_equal(played.outputs[kept], emulator.run(x, faults)[kept])
+    assert not np.array_equal(emulator.run(x), network(x))
