@@ -169,7 +169,7 @@ def constrained(
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=11).items()}
     {'h': ('s8.8', 'u8.5'), 'o': ('s8.8', 's8.2')}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, 11, {"h": 0}).items()}
-    {'h': ('s8.7', 'u8.4'), 'o': ('s8.8', 's8.1')}
+    {'h': ('s8.7', 'u8.4'), 'o': ('s8.9', 's8.2')}
     """
     if not 0 <= q_scale <= 20:
         raise InputError(f"q_scale must be 0 to 20, not {q_scale}")
