@@ -89,7 +89,8 @@ def _on_board(network: Network, bitstream: Path | None) -> Engine:
     fmt = network.input_format
     check = np.random.default_rng(0).integers(fmt.min, fmt.max + 1, (4, *network.input_shape))
     evidence = bitstream.with_suffix(".evidence.json")
-    return Surviving(Driver(device, made.array, limits=made.limits, timeout_s=30.0), network, check, evidence=evidence)
+    driver = Driver(device, made.array, limits=made.limits, timeout_s=30.0, core=made.core)
+    return Surviving(driver, network, check, evidence=evidence)
 
 
 def search_on(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Board:
     monkeypatch.chdir(tmp_path)
     design.write(tmp_path, architecture="zynquplus")
     files = {name: sha256(tmp_path / name) for name in ("overlay.bit", "overlay.hwh")}
-    Bitstream("overlay", ARRAY, Part.parse("xczu3eg-sbva484-1-i"), 100.0, sources="0", files=files).save("overlay.json")
+    made = Bitstream("overlay", ARRAY, Part.parse("xczu3eg-sbva484-1-i"), 100.0, sources="0", core="hls", files=files)
+    made.save("overlay.json")  # the emulator behind the board goes by steps, as the C++ core does
     network = plain_network(np.random.default_rng(0))
     network.save("network.npz")
     x = codes(np.random.default_rng(1), network.input_format, (40, *network.input_shape))
@@ -56,6 +58,29 @@ def test_run(board: Board, capsys: pytest.CaptureFixture[str], monkeypatch: pyte
     assert (code, err) == (0, "")
     assert json.loads(out) == {"device": "zynq", "images": 24, "accuracy": 1.0}
     assert board.events[0] == "load"
+
+
+def test_run_is_compared_with_the_emulator(
+    board: Board, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = "run network.npz --device zynq --bitstream overlay.json --data npz=samples.npz --ber 1e-4 --check --json"
+    code, out, err = hardpoint(*words.split(), capsys=capsys, monkeypatch=monkeypatch)
+    assert (code, err) == (0, "")
+    value = json.loads(out)
+    assert value["check"] == {"equal": 24, "different": 0, "failed": 0, "first": ""}
+    assert value["changed"] > 3
+
+
+def test_strikes_go_by_the_clock_of_the_core_that_was_built(
+    board: Board, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A manifest of a Verilog core has strikes sent by cycle; what stands behind this board takes them as steps."""
+    made = Bitstream.load("overlay.json")
+    replace(made, core="rtl").save("overlay.json")
+    words = "run network.npz --device zynq --bitstream overlay.json --data npz=samples.npz --ber 1e-4 --check --json"
+    code, out, _ = hardpoint(*words.split(), capsys=capsys, monkeypatch=monkeypatch)
+    assert code == 1
+    assert json.loads(out)["check"]["different"] > 0
 
 
 def test_campaign_is_stored_and_goes_on(
