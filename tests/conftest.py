@@ -10,6 +10,7 @@ from hardpoint.layers import Conv, Dense, MaxPool
 from hardpoint.network import Network
 
 settings.register_profile("hardpoint", deadline=None, derandomize=True, max_examples=60)
+settings.register_profile("board", settings.get_profile("hardpoint"), max_examples=8)  # where nothing is compiled
 settings.load_profile("hardpoint")
 
 

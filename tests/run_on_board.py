@@ -76,7 +76,7 @@ def main() -> None:
     print(f"{len(tests)} test files need nothing more: {', '.join(Path(test).stem for test in tests)}")
     others = " or ".join(f"hardpoint.{package}" for package in sorted(PC_ONLY))
     run = [python, "-m", "pytest", "-p", "no:cacheprovider", "-m", "not slow and not pc", "-k", f"not ({others})"]
-    run += ["--rootdir", str(ROOT), *tests]
+    run += ["--rootdir", str(ROOT), "--hypothesis-profile", "board", "--durations", "8", *tests]
     sys.exit(subprocess.run(run, cwd=wheels, timeout=1800).returncode)
 
 
