@@ -68,9 +68,21 @@ def test_a_pe_keeps_to_its_budget_of_luts() -> None:
     assert luts[12] <= 1.65 * luts[24]
 
 
-@pytest.mark.parametrize("column", [24, 14, 12, 0])
+def test_reduced_precision_costs_less_than_full_tmr() -> None:
+    luts = [synthesis.synthesise("hp_pe", parameters).cost.lut for parameters in (pe(14), pe(14, REDUCED=1), pe(0))]
+    assert luts == sorted(luts)
+
+
+@pytest.mark.parametrize(("parameters", "blocks"), [(pe(24), 1), (pe(0), 3), (pe(14, REDUCED=1), 1)])
+def test_multipliers_take_dsp_blocks(parameters: dict[str, int], blocks: int) -> None:
+    made = synthesis.synthesise("hp_pe", {**parameters, "DSP": 1}, dsp=True).cost
+    assert made.dsp == blocks
+    assert (made.lut or 0) < (synthesis.synthesise("hp_pe", parameters).cost.lut or 0)
+
+
+@pytest.mark.parametrize("column", [24, 16, 14, 12, 0])
 @pytest.mark.parametrize("taps", [0, 1])
 def test_paths_are_short(column: int, taps: int) -> None:
-    levels = synthesis.synthesise("hp_pe", pe(column, TAPS=taps)).levels
+    levels = synthesis.synthesise("hp_pe", pe(column, TAPS=taps, EVENTS=taps)).levels
     assert levels.luts <= 4
     assert levels.chains <= 2
