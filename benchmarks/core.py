@@ -21,10 +21,23 @@ from hardpoint.hls.cost import array_cost
 from hardpoint.hls.netlist import resources
 from hardpoint.hls.synthesis import Synthesis, map_netlist, synthesise
 from hardpoint.host.compiled import CompiledCore
+from hardpoint.layers import Gemm
+from hardpoint.mapping import Tiling
 
 COLUMNS = {"none": 24, "16": 16, "14": 14, "12": 12, "0": 0}
-STREAMS = {"os_8x8_k64": (8, 64), "os_16x16_k256": (16, 256)}
 TILES = 64
+STREAMS = {
+    "os_8x8_k64": (Array(8, 8, (Guard(14),), taps=False), Gemm(8, 64, 8 * TILES)),
+    "os_16x16_k256": (Array(16, 16, (Guard(14),), taps=False), Gemm(16, 256, 16 * TILES)),
+    "ws_8x8_k64": (Array(8, 8, (Guard(14),), taps=False, dataflow="ws"), Gemm(256, 64, 64)),
+    "ws_16x16_k256": (Array(16, 16, (Guard(14),), taps=False, dataflow="ws", depth=512), Gemm(512, 256, 64)),
+}
+"""Arrays and layers (M, K, N) of TILES tiles that use every PE. Weight-stationary, M pixels share a load of weights."""
+
+
+RPR = {"B": 14, "LATE": 1, "REDUCED": 1}
+DSP: dict[str, dict[str, int]] = {"none": {"B": 24}, "full TMR": {"B": 0, "LATE": 1}, "rpr": RPR}
+"""Reduced-precision redundancy of the columns from 14 on, and the designs whose multiplier may be a DSP block."""
 
 
 def pe(column: int, **more: int) -> Synthesis:
@@ -32,17 +45,28 @@ def pe(column: int, **more: int) -> Synthesis:
     return synthesise("hp_pe", {"B": column, "LATE": int(column < 24), **more})
 
 
-def utilisation(size: int, k: int) -> float:
-    """Multiply-accumulates per PE and cycle of TILES tiles in the Verilated RTL, fill, hand-over and drain included."""
-    array = Array(size, size, (Guard(14),))
-    core = CompiledCore(verilate.build(array, Path("build/devices"), shell=False))
-    rng = np.random.default_rng(0)
-    a = rng.integers(-128, 128, (TILES, k, size))
-    w = rng.integers(-128, 128, (TILES, k, size))
-    sums, cycles, _ = core.gemm(a, w, True)
-    if not np.array_equal(sums, np.einsum("tkr,tkc->trc", a, w)):
+def utilisation(array: Array, gemm: Gemm) -> float:
+    """Multiply-accumulates per PE and cycle in the Verilated RTL, its streams always ready: fill, weights, hand-over, drain.
+
+    The engine that enters bitstreams counts cycles from the first beat to the last row of sums; sums are compared.
+    """
+    tiling, rng = Tiling.of(gemm, array), np.random.default_rng(0)
+    if tiling.tiles != TILES or tiling.tiles_m != 1:
+        raise AssertionError(f"{tiling.tiles} tiles")
+    core = CompiledCore(verilate.build(array, Path("build/devices"), shell=False, engine=True))
+    a = rng.integers(-128, 128, (gemm.m, gemm.k))
+    w = rng.integers(-128, 128, (gemm.k, gemm.n))
+    if tiling.stationary:  # (tiles_n, tiles_k, ...)
+        left = np.tile(a.reshape(gemm.m, tiling.tiles_k, -1).swapaxes(0, 1), (tiling.tiles_n, 1, 1))
+        right = w.reshape(tiling.tiles_k, array.rows, tiling.tiles_n, -1).transpose(2, 0, 1, 3)
+        right = right.reshape(TILES, array.rows, array.cols)
+        sums, cycles, _ = core.gemm(left, right, True, passes=tiling.tiles_k)
+    else:
+        right = w.reshape(gemm.k, TILES, -1).swapaxes(0, 1)
+        sums, cycles, _ = core.gemm(np.tile(a.T, (TILES, 1, 1)), right, True)
+    if not np.array_equal(sums.swapaxes(0, 1).reshape(gemm.m, -1), a @ w):
         raise AssertionError("the Verilated core computed wrong sums")
-    return TILES * k / cycles
+    return gemm.m * gemm.k * gemm.n / (array.rows * array.cols * cycles)
 
 
 def main() -> None:
@@ -57,12 +81,16 @@ def main() -> None:
         print(f"{key}: {value}", flush=True)
 
     tell("mac_lut", synthesise("hp_low", {"B": 24, "CARRY": 0, "TAPS": 0}).cost.lut)
-    parts = {name: pe(column) for name, column in COLUMNS.items()}
+    parts = {name: pe(column) for name, column in COLUMNS.items()} | {"rpr": synthesise("hp_pe", RPR)}
     tell("pe_lut", {name: part.cost.lut for name, part in parts.items()})
     lanes = synthesise("hp_pe", {"B": 14, "LATE": 1, "OPERAND": 3, "LEFT": 3, "ABOVE": 3}).cost.lut
     drain = synthesise("hp_pe", {"B": 14, "LATE": 1, "DRAIN": 3, "ABOVE_SPLIT": 14}).cost.lut
     tell("pe_lut_14_with", {"operand": lanes, "drain": drain})
+    blocks = {name: synthesise("hp_pe", {**design, "DSP": 1}, dsp=True) for name, design in DSP.items()}
+    tell("pe_dsp", {name: {"lut": part.cost.lut, "dsp": part.cost.dsp} for name, part in blocks.items()})
     levels = {name: part.levels for name, part in parts.items()}
+    levels |= {f"{name}, DSP": part.levels for name, part in blocks.items()}
+    levels["rpr with taps"] = synthesise("hp_pe", {**RPR, "TAPS": 1, "EVENTS": 1}).levels
     levels |= {f"{name} with taps": pe(column, TAPS=1, EVENTS=1).levels for name, column in COLUMNS.items()}
     for taps in (False, True):
         core = Array(2, 2, (Guard(), Guard(14)), (1, 0), taps=taps)

@@ -15,6 +15,7 @@ __all__ = [
     "WS_TOP",
     "engine_sources",
     "flattened",
+    "needed",
     "parameters",
     "sources",
     "top",
@@ -44,6 +45,22 @@ def sources() -> dict[str, str]:
     return {name: (folder / name).read_text(encoding="utf-8") for name in names}
 
 
+def needed(files: dict[str, str], module: str) -> dict[str, str]:
+    """Those of `files` that `module` is made of: its own, and what these instantiate and include.
+
+    >>> sorted(needed(sources(), "hp_valid")), "hp_ws_pe.v" in needed(sources(), TOP)
+    (['hp_valid.v'], False)
+    """
+    names, found = {name: name.rpartition(".")[0] for name in files}, {f"{module}.v"}
+    left = list(found)
+    while left:
+        words = set(re.findall(r"\w+", files[left.pop()]))
+        fresh = {name for name, stem in names.items() if stem in words} - found
+        found |= fresh
+        left += fresh
+    return {name: files[name] for name in sorted(found)}
+
+
 def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     """Parameters of the module `top(array)`, as Verilog literals.
 
@@ -65,6 +82,8 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
         "W": str(array.acc_bits),
         "CLASS": f"{2 * array.rows * array.cols}'h{classes:x}",
         "OPERAND": f"3'h{sum(guard.operand << i for i, guard in enumerate(guards)):x}",
+        "RPR": f"3'h{sum((guard.kind == 'rpr') << i for i, guard in enumerate(guards)):x}",
+        "DSP": str(int(array.dsp)),
         "TAPS": str(int(array.taps)),
         "EVENTS": str(int(array.taps if events is None else events)),
     }
@@ -72,8 +91,6 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
         table["DEPTH"] = str(array.depth)
     else:
         table["DRAIN"] = f"3'h{sum(guard.drain << i for i, guard in enumerate(guards)):x}"
-        table["RPR"] = f"3'h{sum((guard.kind == 'rpr') << i for i, guard in enumerate(guards)):x}"
-        table["DSP"] = str(int(array.dsp))
     for i, guard in enumerate(guards):
         table[f"B{i}"] = str(array.acc_bits if guard.column is None else guard.column)
     return table
@@ -81,10 +98,6 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
 
 def _check(array: Array) -> None:
     """Raise an InputError for what the Verilog arrays are not."""
-    if array.dataflow == "ws" and any(guard.kind == "rpr" for guard in array.guards):
-        raise InputError("the weight-stationary Verilog core has guarded columns, no reduced-precision redundancy")
-    if array.dataflow == "ws" and array.dsp:
-        raise InputError("the weight-stationary Verilog core has its multipliers in LUTs, not in DSP blocks")
     for guard in array.guards if array.dsp else ():
         if guard.kind != "rpr" and guard.column not in (None, 0):
             raise InputError(

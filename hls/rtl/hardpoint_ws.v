@@ -16,7 +16,9 @@ module hardpoint_ws #(
     parameter B0 = 24,               // guard column of each class, W for none
     parameter B1 = 24,
     parameter B2 = 24,
-    parameter [2:0] OPERAND = 0,     // operand guard: one bit for each class
+    parameter [2:0] OPERAND = 0,     // operand guard, reduced-precision redundancy: one bit for each class
+    parameter [2:0] RPR = 0,
+    parameter DSP = 0,               // multipliers in DSP blocks: guard columns are 0 or W, or reduced-precision redundancy
     parameter TAPS = 0,              // injection build
     parameter EVENTS = 0,            // votes that disagree are reported
     parameter MASK = W + 4           // bits of a mask word
@@ -144,8 +146,8 @@ module hardpoint_ws #(
             for (c = 0; c < C; c = c + 1) begin : col
                 localparam ACROSS = r*(C+1) + c;
                 localparam DOWN = r*C + c;
-                hp_ws_pe #(.M(M), .N(N), .W(W), .B(guard_of(c)), .OPERAND(operand_of(c)), .LEFT(operand_of(c - 1)),
-                           .TOP(r == 0), .MASK(MASK), .TAPS(TAPS), .EVENTS(EVENTS), .TALLY(TALLY))
+                hp_ws_pe #(.M(M), .N(N), .W(W), .B(guard_of(c)), .REDUCED(RPR[class_of(c)]), .DSP(DSP), .OPERAND(operand_of(c)),
+                           .LEFT(operand_of(c - 1)), .TOP(r == 0), .MASK(MASK), .TAPS(TAPS), .EVENTS(EVENTS), .TALLY(TALLY))
                     pe (.clk(clk), .rst(rst), .en(en), .inj({inj_rows[r] & inj_cols[c], inj_word}), .bypass(bypass[DOWN]),
                         .flags_in(flags[3*ACROSS +: 3]), .flags_out(flags[3*ACROSS+3 +: 3]),
                         .a_in(a[3*M*ACROSS +: 3*M]), .a_out(a[3*M*(ACROSS+1) +: 3*M]),
@@ -166,8 +168,9 @@ module hardpoint_ws #(
     generate
         for (c = 0; c < C; c = c + 1) begin : bottom
             wire [W-1:0] sum_out, aligned;
-            wire [1:0] differ;
-            hp_ws_sum #(.W(W), .B(guard_of(c)), .DEPTH(DEPTH), .ADDRESS(ADDRESS), .MASK(MASK), .TAPS(TAPS), .EVENTS(EVENTS))
+            wire [2:0] differ;
+            hp_ws_sum #(.W(W), .B(guard_of(c)), .REDUCED(RPR[class_of(c)]), .BOUND(hp_most_carry(1, M, N, guard_of(c))),
+                        .DEPTH(DEPTH), .ADDRESS(ADDRESS), .MASK(MASK), .TAPS(TAPS), .EVENTS(EVENTS))
                 cell_ (.clk(clk), .rst(rst), .en(en), .inj({inj_rows[R] & inj_cols[c], inj_word}),
                        .step_in(step[STEP*c +: STEP]), .step_out(step[STEP*(c+1) +: STEP]),
                        .sum_in(sum[3*W*(R*C+c) +: 3*W]), .sum_out(sum_out), .differ(differ));
@@ -177,7 +180,7 @@ module hardpoint_ws #(
                 reg [31:0] count;
                 always @(posedge clk)
                     if (rst) count <= 32'd0;
-                    else if (en) count <= count + tally[TALLY*(R*C+c) +: TALLY] + differ[0] + differ[1];
+                    else if (en) count <= count + tally[TALLY*(R*C+c) +: TALLY] + differ[0] + differ[1] + differ[2];
                 assign votes[32*c +: 32] = count;
             end else begin : silent
                 assign votes[32*c +: 32] = 32'd0;

@@ -7,6 +7,8 @@ module hp_ws_pe #(
     parameter N = 8,
     parameter W = 24,
     parameter B = 24,          // guard column of the array column, W for none
+    parameter REDUCED = 0,     // the guard is reduced-precision redundancy; operand lanes are single
+    parameter DSP = 0,         // the multiplier is a DSP block: B = W, B = 0 or reduced-precision redundancy
     parameter OPERAND = 1,     // operand lanes, 1 or 3
     parameter LEFT = 1,        // operand lanes of the left neighbour; the one above has as many as this PE
     parameter TOP = 0,         // row 0: sums start here
@@ -33,7 +35,7 @@ module hp_ws_pe #(
 );
     `include "hp_functions.vh"
     localparam H = W - B;
-    localparam CARRY = hp_carry_bits(M, N, B, W);
+    localparam CARRY = REDUCED != 0 ? 0 : hp_carry_bits(M, N, B, W);
     localparam FIRST = TOP != 0;
 
     reg [2:0] flags;
@@ -52,7 +54,7 @@ module hp_ws_pe #(
     genvar i;
     wire [(CARRY > 0 ? CARRY : 1)-1:0] carry;
     generate
-        if (B > 0) begin : low
+        if (B > 0 && REDUCED == 0) begin : low
             wire [M-1:0] a;
             wire [N-1:0] w;
             if (OPERAND == 3) begin : voted
@@ -62,7 +64,7 @@ module hp_ws_pe #(
                 assign a = a_out[M-1:0];
                 assign w = w_out[N-1:0];
             end
-            hp_low #(.M(M), .N(N), .W(W), .B(B), .CARRY(CARRY), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
+            hp_low #(.M(M), .N(N), .W(W), .B(B), .CARRY(CARRY), .DSP(DSP), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
                 part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a), .w(w), .s(s), .valid(1'b1), .first(FIRST),
                       .above(sum_in[B-1:0]), .bypass(bypass), .lo(sum_out[B-1:0]), .carry(carry));
             assign sum_out[W +: B] = {B{1'b0}};
@@ -70,11 +72,28 @@ module hp_ws_pe #(
         end else begin : no_low
             assign carry = 1'b0;
         end
-        if (H > 0) begin : high
+        if (REDUCED != 0) begin : reduced
+            wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
+            wire [3*H-1:0] hi;
+            wire [(B > 0 ? B : 1)-1:0] lo;
+            wire overruled;
+            hp_reduced #(.M(M), .N(N), .W(W), .B(B), .DSP(DSP), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
+                part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[M-1:0]), .w(w_out[N-1:0]), .s(s), .valid(1'b1), .first(FIRST),
+                      .valid_high(1'b1), .first_high(FIRST), .bypass(bypass), .above(B > 0 ? sum_in[(B > 0 ? B : 1)-1:0] : 1'b0),
+                      .all(above), .lo(lo), .hi(hi), .vote(), .overruled(overruled));
+            if (B > 0) begin : low
+                assign sum_out[B-1:0] = lo;
+                assign sum_out[W +: B] = {B{1'b0}};
+                assign sum_out[2*W +: B] = {B{1'b0}};
+            end
+            for (i = 0; i < 3; i = i + 1) begin : copies
+                assign sum_out[i*W+B +: H] = hi[i*H +: H];
+            end
+        end else if (H > 0) begin : high
             wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
             wire [3*H-1:0] hi;
             for (i = 0; i < 3; i = i + 1) begin : copies
-                hp_high #(.M(M), .N(N), .B(B), .WIDTH(H), .CARRY(CARRY), .COPY(i), .DRAIN(0), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
+                hp_high #(.M(M), .N(N), .B(B), .WIDTH(H), .CARRY(CARRY), .COPY(i), .DRAIN(0), .DSP(DSP), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
                     copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[i*M +: M]), .w(w_out[i*N +: N]), .s(s),
                           .valid(1'b1), .first(FIRST), .carry(carry), .all(above), .hi(hi[i*H +: H]),
                           .take(1'b0), .shift(1'b0), .bypass(bypass), .above({H{1'b0}}), .drained());
@@ -82,10 +101,19 @@ module hp_ws_pe #(
             end
         end
         if (EVENTS != 0 && H > 0) begin : events
-            wire fresh;  // the copies hold the sum of a pixel
             reg [TALLY-1:0] tally;
-            hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(fresh));
-            wire differ = fresh && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
+            wire differ;
+            if (REDUCED != 0) begin : decisions   // on what came from above; a cycle is taken for comparing
+                wire used;
+                reg overruled;
+                hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(used));
+                always @(posedge clk) if (en) overruled <= reduced.overruled & ~FIRST;
+                assign differ = used & overruled;
+            end else begin : copies               // what they hold is the sum of a pixel
+                wire fresh;
+                hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(fresh));
+                assign differ = fresh && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
+            end
             always @(posedge clk)
                 if (rst) tally <= {TALLY{1'b0}};
                 else if (en) tally <= tally_in + {{TALLY-1{1'b0}}, differ};

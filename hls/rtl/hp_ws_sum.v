@@ -5,6 +5,8 @@
 module hp_ws_sum #(
     parameter W = 24,
     parameter B = 24,          // guard column, W for none
+    parameter REDUCED = 0,     // the guard is reduced-precision redundancy
+    parameter BOUND = 3,       // of that: the largest carry that the copies lack
     parameter DEPTH = 256,
     parameter ADDRESS = 8,
     parameter MASK = 28,
@@ -19,7 +21,7 @@ module hp_ws_sum #(
     output wire [ADDRESS+2:0] step_out, // the same a cycle later, for the next column
     input wire [3*W-1:0] sum_in,
     output wire [W-1:0] sum_out,
-    output wire [1:0] differ            // stored copies that are used, copies that leave
+    output wire [2:0] differ            // stored copies that are used, copies that leave, decisions on what comes from above
 );
     localparam H = W - B;
     localparam WORD = B + 3 * H;
@@ -60,7 +62,11 @@ module hp_ws_sum #(
                 end
             assign made[B-1:0] = held;
             assign sum_out[B-1:0] = held;
-            if (H > 0) begin : carrying
+            if (REDUCED != 0) begin : whole
+                reg kept;
+                always @(posedge clk) if (en) kept <= t[B];
+                assign carry = kept;
+            end else if (H > 0) begin : carrying
                 wire out;
                 reg kept;
                 hp_tap #(.WIDTH(1), .LSB(B), .SITE(3), .COPY(0), .MASK(MASK), .TAPS(TAPS))
@@ -73,26 +79,55 @@ module hp_ws_sum #(
         end else begin : no_low
             assign carry = 1'b0;
         end
-        if (H > 0) begin : high
+        if (H > 0) begin : guarded
             wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
+            wire [3*H-1:0] old = stored[WORD-1:B];
             wire [3*H-1:0] hi;
+            assign made[WORD-1:B] = hi;
+        end
+        if (REDUCED != 0) begin : reduced
+            wire [H-1:0] word, struck, decided, vote;
+            reg [H-1:0] addend;
+            wire old_overruled, above_overruled, new_overruled;
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) reader (.all(guarded.old), .y(word), .overruled(old_overruled));
+            hp_tap #(.WIDTH(H), .LSB(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(word), .y(struck));
+            always @(posedge clk) if (en) addend <= struck & {H{~fresh}};
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) taker (.all(guarded.above), .y(decided), .overruled(above_overruled));
+            hp_tap #(.WIDTH(H), .LSB(B), .SITE(4), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+                tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(decided), .y(vote));
+            for (i = 0; i < 3; i = i + 1) begin : copies
+                hp_ws_reduced_high #(.WIDTH(H), .B(B), .COPY(i), .MASK(MASK), .TAPS(TAPS))
+                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .addend(addend), .carry(i == 0 && carry), .vote(vote),
+                          .hi(guarded.hi[i*H +: H]));
+            end
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) leaving (.all(guarded.hi), .y(sum_out[W-1:B]), .overruled(new_overruled));
+        end else if (H > 0) begin : high
             for (i = 0; i < 3; i = i + 1) begin : copies
                 hp_ws_high #(.WIDTH(H), .B(B), .COPY(i), .MASK(MASK), .TAPS(TAPS))
-                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .stored(stored[WORD-1:B]), .fresh(fresh), .carry(carry),
-                          .all(above), .hi(hi[i*H +: H]));
+                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .stored(guarded.old), .fresh(fresh), .carry(carry),
+                          .all(guarded.above), .hi(guarded.hi[i*H +: H]));
             end
-            assign made[WORD-1:B] = hi;
-            hp_vote #(.WIDTH(H)) leaving (.lanes(hi), .y(sum_out[W-1:B]));
+            hp_vote #(.WIDTH(H)) leaving (.lanes(guarded.hi), .y(sum_out[W-1:B]));
         end
         if (EVENTS != 0 && H > 0) begin : events
-            wire [3*H-1:0] old = stored[WORD-1:B];
-            wire used, leaves;
+            wire used, leaves, taken;
             hp_valid #(.DEPTH(1)) wait_used (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & ~step[ADDRESS]), .y(used));
+            hp_valid #(.DEPTH(2)) wait_taken (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2]), .y(taken));
             hp_valid #(.DEPTH(3)) wait_leaves (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & step[ADDRESS+1]), .y(leaves));
-            assign differ[0] = used && (old[0 +: H] != old[H +: H] || old[0 +: H] != old[2*H +: H]);
-            assign differ[1] = leaves && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
+            reg [2:0] found;   // a cycle is taken for comparing
+            if (REDUCED != 0) begin : decisions
+                always @(posedge clk)
+                    if (en) found <= {taken & reduced.above_overruled, leaves & reduced.new_overruled, used & reduced.old_overruled};
+            end else begin : copies   // those of the PE above count there
+                wire [3*H-1:0] old = guarded.old, hi = guarded.hi;
+                wire old_differs = old[0 +: H] != old[H +: H] || old[0 +: H] != old[2*H +: H];
+                wire new_differs = hi[0 +: H] != hi[H +: H] || hi[0 +: H] != hi[2*H +: H];
+                always @(posedge clk) if (en) found <= {1'b0, leaves & new_differs, used & old_differs};
+            end
+            assign differ = found;
         end else begin : silent
-            assign differ = 2'b00;
+            assign differ = 3'b000;
         end
     endgenerate
     /* verilator no_inline_module */

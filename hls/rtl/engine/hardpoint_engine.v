@@ -64,7 +64,7 @@ module hardpoint_engine #(
     generate
         if (WS != 0) begin : weight_stationary
             hardpoint_ws #(.R(R), .C(C), .M(M), .N(N), .W(W), .DEPTH(DEPTH), .CLASS(CLASS), .B0(B0), .B1(B1), .B2(B2),
-                           .OPERAND(OPERAND), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
+                           .OPERAND(OPERAND), .RPR(RPR), .DSP(DSP), .TAPS(TAPS), .EVENTS(EVENTS), .MASK(MASK))
                 core (.clk(ap_clk), .rst(reset), .ce(enable), .flush(flush), .advance(advance), .in_valid(in_valid),
                       .in_ready(in_ready), .in_first(first), .in_last(last), .in_load(k < R), .in_fresh(pass == 0),
                       .in_leave(last_pass), .in_sgn(signed_act), .in_a(beats_dout[R*M-1:0]), .in_w(beats_dout[R*M +: C*N]),
