@@ -271,31 +271,40 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("build/bench/emulation.json"))
     parser.add_argument("--quick", action="store_true", help="leave the long measurements out")
     asked = parser.parse_args()
+    rounds = 3 if asked.quick else ROUNDS
+    made: dict[str, Any] = {
+        "how": {"seed": SEED, "rounds": rounds, "cores": os.cpu_count(), "array": "8x8, unprotected, 24 bits"},
+        "load_before": round(os.getloadavg()[0], 2),
+    }
+
+    def tell(**more: Any) -> None:
+        made.update(more)
+        write_json(asked.out, made)
+        for name, value in more.items():
+            print(f"{name}: {value}", flush=True)
+
     with threadpool_limits(1):
-        rates = short_measurements(3 if asked.quick else ROUNDS, 0.3)
+        rates = short_measurements(rounds, 0.3)
         clean = rates["clean_b256"]
-        made: dict[str, Any] = {name: round(rate, 1) for name, rate in rates.items()}
-        made["tensorflow_b256"] = max(made["tensorflow_graph_b256"], made["tensorflow_xla_b256"])
-        made["single_fault_ratio"] = round(rates["single_faults"] / clean, 2)
-        made["stuck_pe_ratio"] = round(rates["stuck_pe"] / clean, 3)
-        made["stuck_pe_new_images_ratio"] = round(rates["stuck_pe_new_images"] / clean, 3)
+        tell(**{name: round(rate, 1) for name, rate in rates.items()})
+        tell(
+            tensorflow_b256=max(made["tensorflow_graph_b256"], made["tensorflow_xla_b256"]),
+            single_fault_ratio=round(rates["single_faults"] / clean, 2),
+            stuck_pe_ratio=round(rates["stuck_pe"] / clean, 3),
+            stuck_pe_new_images_ratio=round(rates["stuck_pe_new_images"] / clean, 3),
+        )
         net = resnet8()
         x = np.random.default_rng(SEED).integers(0, 256, (64, *net.input_shape))
         share, rate = blas_share(net, x, 5)
-        made["blas_share_resnet8"], made["clean_resnet8"] = round(share, 3), round(rate, 1)
-    made["peak_mebibytes"] = {what: round(peak_mebibytes(what)) for what in ("bench_network", "resnet8")}
+        tell(blas_share_resnet8=round(share, 3), clean_resnet8=round(rate, 1))
+    tell(peak_mebibytes={what: round(peak_mebibytes(what)) for what in ("bench_network", "resnet8")})
     if not asked.quick:
-        made["load_before_jobs"] = os.getloadavg()[0]
-        trials = 64
+        before, trials = os.getloadavg()[0], 64
         while (seconds := campaign_seconds(2, trials)) < 60:
             trials = round(trials * max(2, 66 / seconds))
         single = campaign_seconds(1, trials)
-        made["jobs2_speedup"] = round(single / seconds, 3)
-        made["jobs_seconds"] = {"1": round(single, 1), "2": round(seconds, 1), "trials": trials}
-    made["how"] = {"seed": SEED, "rounds": ROUNDS, "cores": os.cpu_count(), "array": "8x8, unprotected, 24 bits"}
-    write_json(asked.out, made)
-    for name, value in made.items():
-        print(f"{name}: {value}")
+        how = {"1": round(single, 1), "2": round(seconds, 1), "trials": trials, "load_before": round(before, 2)}
+        tell(jobs2_speedup=round(single / seconds, 3), jobs_seconds=how)
 
 
 if __name__ == "__main__":
