@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import BUFFERS, FAULT, SITES, FaultList, Stream, bit_table, decode, live, population, streams
+from hardpoint.faults import (
+    BUFFERS,
+    FAULT,
+    SITES,
+    UNIT_ROW,
+    FaultList,
+    Stream,
+    bit_table,
+    decode,
+    live,
+    population,
+    streams,
+)
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.streams import log, philox, uniform
@@ -212,12 +224,33 @@ class Plan:
         position = u * ends[-1]
         pool = np.minimum(np.searchsorted(ends, position, side="right"), int(np.flatnonzero(shares)[-1]))
         inside = (position - (ends - shares)[pool]) / shares[pool]
-        found = np.zeros(len(u), FAULT)
-        for number in np.unique(pool):
-            stream, here = self.pools[number], pool == number
-            index = np.clip(np.floor(inside[here] * stream.size), 0, stream.size - 1).astype(np.uint64)
-            found[here] = decode(stream, index, self.array)
+        size = self._sizes[pool]
+        index = np.clip(np.floor(inside * size), 0, size - 1).astype(np.uint64)
+        found = self._decode(pool, index)
         return found, live(found, self.array, self.network)
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.int64]:
+        return np.array([stream.size for stream in self.pools], np.int64)
+
+    @cached_property
+    def _table(self) -> NDArray[np.int64]:
+        names = ("bits", "cols", "rows", "steps", "first", "layer", "site", "copy", "from_column", "unit")
+        return np.array([[getattr(stream, name) for stream in self.pools] for name in names], np.int64)
+
+    def _decode(self, pool: NDArray[np.int64], index: NDArray[np.uint64]) -> NDArray[Any]:
+        """`hardpoint.faults.decode` of indices of many pools at once."""
+        bits, cols, rows, steps, first, layer, site, copy, from_column, unit = self._table[:, pool]
+        rest, bit = np.divmod(index.astype(np.int64), bits)
+        rest, col = np.divmod(rest, cols)
+        rest, row = np.divmod(rest, rows)
+        tile, step = np.divmod(rest, steps)
+        column = np.where(unit, self.array.unit_column, self.array.site_columns[row, np.where(unit, 0, col)])
+        found = np.zeros(len(pool), FAULT)
+        values = (layer, tile, step + first, row + UNIT_ROW * unit, col, site, copy, bit + from_column * column)
+        for name, value in zip(("layer", "tile", "step", "row", "col", "site", "copy", "bit"), values, strict=True):
+            found[name] = value
+        return found
 
     def live_bits(
         self, weights: Mapping[str, float] | None = None, layer: int | None = None, site: str | None = None
