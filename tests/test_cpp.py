@@ -173,6 +173,7 @@ WHOLE = {
     ),
     "reduced": Array(3, 4, (Guard(9, kind="rpr"), Guard(12, True, True)), (0, 1, 1, 0)),
     "unit": Array(3, 4, (Guard(), Guard(12)), (0, 1, 1, 0), recompute=Recompute(4, Guard(10, True, True))),
+    "unit with its own port": Array(3, 4, recompute=Recompute(3, Guard(0), reuse=False)),
     "unit beside ws": Array(
         3, 4, (Guard(13),), acc_bits=22, dataflow="ws", depth=16, recompute=Recompute(9, Guard(6)), ecc=True
     ),

@@ -28,6 +28,19 @@ bool strike_inputs(const Word *strikes, const Span &span, Map &map, UnitMap &uni
     return given_up;
 }
 
+void strike_source(const Word *strikes, const Span &span, const Layer &layer, unsigned from, Word *source, Word *scratch) {
+    if (UNIT_LANES == 0 || UNIT_REUSE || layer.listed == 0) return;
+    for (unsigned i = 0; i < span.count; ++i) {
+#pragma HLS LOOP_TRIPCOUNT min=0 max=1000
+        const Strike strike = strike_at(strikes, span, i);
+        const unsigned at = static_cast<unsigned>(strike.when);
+        const Word flips = bits_of(strike) << (8 * (at & 7));
+        if (strike.copy == GIVEN_UP) continue;
+        if (layer.source.place == EXTERNAL) source[from + at / 8] ^= flips;
+        else scratch[layer.source.place + at / 8] ^= flips;
+    }
+}
+
 bool strike_outputs(const Word *strikes, const Span &span, const Layer &layer, unsigned from, Word *result, Word *scratch) {
     bool given_up = false;
     for (unsigned i = 0; i < span.count; ++i) {

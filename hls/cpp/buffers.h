@@ -13,6 +13,10 @@ namespace hardpoint {
 // Inputs by number of the code, a byte each; `unit_map` is the recompute unit's copy.
 bool strike_inputs(const Word *strikes, const Span &span, Map &map, UnitMap &unit_map);
 
+// The same where they lie in memory, from where a recompute unit without a copy of its own reads them. Done twice, everything
+// is as before.
+void strike_source(const Word *strikes, const Span &span, const Layer &layer, unsigned from, Word *source, Word *scratch);
+
 // Outputs by number of the code. An image's result starts at word `from`.
 bool strike_outputs(const Word *strikes, const Span &span, const Layer &layer, unsigned from, Word *result, Word *scratch);
 

@@ -343,7 +343,7 @@ void write_record(Word *records, unsigned from, unsigned tag, const Totals &tota
 void hardpoint_top(
     Word *program,
     Word *weights,
-    const Word *source,
+    Word *source,
     Word *result,
     const Word *scratch_in,
     Word *scratch_out,
@@ -402,6 +402,7 @@ void hardpoint_top(
                 }
                 given_up |= strike_inputs(strikes, at.inputs, map, unit_map);
                 given_up |= strike_weights(strikes, at.weights, layer, weights, program);
+                strike_source(strikes, at.inputs, layer, at.source, source, scratch_out);
                 const bool beside = UNIT_LANES > 0 && layer.listed > 0;
                 if (beside) {
                     List list, names;
@@ -415,6 +416,7 @@ void hardpoint_top(
                 }
                 count(counts, unit_counts, beside, totals);
                 strike_weights(strikes, at.weights, layer, weights, program);  // as they were
+                strike_source(strikes, at.inputs, layer, at.source, source, scratch_out);
                 given_up |= strike_outputs(strikes, at.outputs, layer, at.result, result, scratch_out);
             } else {
                 without_weights(map, layer, at, result, scratch_out);

@@ -9,7 +9,7 @@
 extern "C" void hardpoint_top(
     hardpoint::Word *program,
     hardpoint::Word *weights,
-    const hardpoint::Word *source,
+    hardpoint::Word *source,
     hardpoint::Word *result,
     const hardpoint::Word *scratch_in,
     hardpoint::Word *scratch_out,

@@ -92,7 +92,7 @@ void hp_write(void *handle, std::uint32_t offset, std::uint32_t value) {
 }
 
 // Runs `images` images without registers or faults; returns the status.
-std::uint32_t hp_infer(Word *program, Word *weights, const Word *source, Word *result, Word *scratch, std::uint32_t images) {
+std::uint32_t hp_infer(Word *program, Word *weights, Word *source, Word *result, Word *scratch, std::uint32_t images) {
     std::vector<Word> records(images * RECORD_WORDS);
     std::uint32_t status = 0, done = 0, design = 0;
     hardpoint_top(
