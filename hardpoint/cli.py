@@ -261,18 +261,28 @@ def build(
     _say(made.table(), as_json, [f"{out}: {made.name}.bit, {made.name}.hwh, {made.name}.json"])
 
 
-@app.command(epilog="Example: hardpoint cost --guard 14 --hardened 4")
+@app.command(epilog="Example: hardpoint cost --guard 14 --hardened 4 --compare --plot cost.svg")
 @on_array
 def cost(
     *,
     array: Array,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="Beside it guarded columns, reduced precision and DSP variants, too.")
+    ] = False,
+    plot: Annotated[Path | None, typer.Option(help="Draw it (.svg, .png, .pdf).")] = None,
+    network: Annotated[Path | None, typer.Option(help="Cycles, latency and throughput of this network, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Print what an array costs by Yosys' synthesis, part by part, beside the unprotected array and full TMR."""
     from hardpoint.hls.cost import breakdown
+    from hardpoint.hls.timing import timing
 
-    table = breakdown(array)
-    _say(table.value(), as_json, table.lines())
+    times = None if network is None else timing(_network(network), array)
+    table = breakdown(array, compare)
+    if plot is not None:
+        table.plot(plot)
+    value = table.value() | ({} if times is None else {"timing": times.value()})
+    _say(value, as_json, table.lines() + ([] if times is None else ["", *times.lines()]))
 
 
 @app.command(epilog="Example: hardpoint run network.npz --data digits --device csim --images 64 --ber 1e-5 --check")

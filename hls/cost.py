@@ -10,19 +10,23 @@ import dataclasses
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hardpoint.array import Array, Guard
 from hardpoint.cost import Cost
 from hardpoint.errors import InputError
+from hardpoint.files import atomic_path
 from hardpoint.hls import verilog
 from hardpoint.hls.boards import Board, board, fit
-from hardpoint.hls.parts import TABLE, Part, Price, delay, frame, measured, pe, price, write_table
+from hardpoint.hls.parts import TABLE, Part, Price, delay, frame, known, measured, pe, price, unit, write_table
 
 __all__ = ["Breakdown", "array_cost", "breakdown", "designs", "largest_array", "table_parts"]
 
 _PLAIN = Guard()
+_BESIDE = ("unprotected", "this array", "full TMR")
 
 
 def array_cost(array: Array, taps: bool = False) -> Cost:
@@ -42,20 +46,25 @@ def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
     Control is the flags that travel through the PEs, once for each diagonal, and what paces the array.
     """
     verilog.parameters(array)  # refuses what the Verilog is not
-    if array.dataflow != "os" or array.recompute is not None:
-        raise InputError("only output-stationary arrays without recompute unit are made of parts whose cost is known")
-    if array.dsp:
-        raise InputError("the Verilog core has no multiplier in DSP blocks, so what such an array costs is unknown")
+    if array.dataflow != "os":
+        raise InputError(
+            "only output-stationary arrays are made of parts whose cost is known, not weight-stationary ones"
+        )
     array = dataclasses.replace(array, taps=taps)
     pes, diagonals = _pes(array)
     skew, alignment = _skew(array), _alignment(array)
-    return {**pes, "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
+    purposes = {**pes, "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
+    if array.recompute is not None:
+        made = price(unit(array))
+        purposes["recompute unit"] = _cost(made.lut, made.ff, made.dsp)
+    return purposes
 
 
 def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
     """PEs by guard class without what merges along diagonals, and that."""
     luts: Counter[str] = Counter()
     ffs: Counter[str] = Counter()
+    dsps: Counter[str] = Counter()
     merged: dict[int, tuple[int, int]] = {}
     for row in range(array.rows):
         for col in range(array.cols):
@@ -63,11 +72,12 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
             one, name = price(part), f"PEs {array.guard(row, col)}"
             luts[name] += one.lut - one.shared_lut
             ffs[name] += one.ff - one.shared_ff
+            dsps[name] += one.dsp
             merged[row + col] = max(merged.get(row + col, (0, 0)), (one.shared_lut, one.shared_ff))
     for row, col, bits, joined, line in _lines(array):
         ffs[f"PEs {array.guard(row, col)}"] -= bits * (joined > line.ff)  # the whole line became a shift register
     return (
-        {name: _cost(luts[name], ffs[name]) for name in luts},
+        {name: _cost(luts[name], ffs[name], dsps[name]) for name in luts},
         _cost(sum(lut for lut, _ in merged.values()), sum(ff for _, ff in merged.values())),
     )
 
@@ -115,17 +125,32 @@ def _control(array: Array) -> Cost:
     )
 
 
-def _cost(lut: int, ff: int) -> Cost:
-    return Cost("yosys", lut=lut, ff=ff, dsp=0, bram=0, uram=0)
+def _cost(lut: int, ff: int, dsp: int = 0) -> Cost:
+    return Cost("yosys", lut=lut, ff=ff, dsp=dsp, bram=0, uram=0)
 
 
 def designs(array: Array) -> dict[str, Array]:
-    """What an array is compared with: the same unprotected, and under full TMR (operands and drain included)."""
-    plain = dataclasses.replace(array, guards=(Guard(),), classes=())
+    """What an array is compared with, of its size and in all PEs: no guard, guarded columns, reduced-precision
+    redundancy and full TMR (operands and drain included); and those of them whose multipliers may be DSP blocks.
+
+    >>> list(designs(Array(2, 2)))[1:3]
+    ['this array', 'columns 14']
+    """
+    column = next((guard.column for guard in array.guards if guard.column), min(14, array.acc_bits - 1))
+
+    def under(guard: Guard, dsp: bool = False) -> Array:
+        return dataclasses.replace(array, guards=(guard,), classes=(), dsp=dsp, recompute=None)
+
+    tmr, reduced = Guard(0, operand=True, drain=True), Guard(column, kind="rpr")
     return {
-        "unprotected": plain,
+        "unprotected": under(_PLAIN),
         "this array": array,
-        "full TMR": dataclasses.replace(plain, guards=(Guard(0, operand=True, drain=True),)),
+        f"columns {column}": under(Guard(column)),
+        f"reduced precision {column}": under(reduced),
+        "full TMR": under(tmr),
+        "unprotected, DSP": under(_PLAIN, True),
+        f"reduced precision {column}, DSP": under(reduced, True),
+        "full TMR, DSP": under(tmr, True),
     }
 
 
@@ -144,7 +169,7 @@ class Breakdown:
         return {
             "source": "yosys",
             "board": on.name,
-            "parts": {name: {"lut": cost.lut, "ff": cost.ff} for name, cost in self.purposes.items()},
+            "parts": {name: {"lut": cost.lut, "ff": cost.ff, "dsp": cost.dsp} for name, cost in self.purposes.items()},
             "taps": {"lut": self.taps.lut, "ff": self.taps.ff},
             "designs": {
                 name: {
@@ -152,6 +177,8 @@ class Breakdown:
                     "ff": cost.ff,
                     "dsp": cost.dsp,
                     "share_of_luts": round((cost.lut or 0) / on.lut, 4),
+                    "binding": fit(cost, on).binding,
+                    "share": round(fit(cost, on).share, 4),
                 }
                 for name, cost in self.compared.items()
             },
@@ -162,28 +189,53 @@ class Breakdown:
         on = board(self.array.board)
         size = f"{self.array.rows} x {self.array.cols} PEs, {self.array.act_bits} x {self.array.wgt_bits} bits, W = {self.array.acc_bits}"
         lines = [
-            f"{size}; Yosys' synthesis, no DSP, without injection taps",
+            f"{size}; Yosys' synthesis, without injection taps, shell and buffers",
             "",
-            _row("", "LUT", "FF", ""),
+            _row("", "LUT", "FF", "DSP"),
         ]
-        lines += [_row(name, _count(cost.lut), _count(cost.ff), "") for name, cost in self.purposes.items()]
-        lines += [_row("taps would add", _count(self.taps.lut), _count(self.taps.ff), ""), ""]
-        lines.append(_row("design", "LUT", "FF", f"of {on.name}'s LUTs"))
+        lines += [_row(name, *_counts(cost)) for name, cost in self.purposes.items()]
+        lines += [_row("taps would add", *_counts(self.taps)), ""]
+        lines.append(_row("design", "LUT", "FF", "DSP", f"binds on {on.name}"))
         for name, cost in self.compared.items():
-            lines.append(_row(name, _count(cost.lut), _count(cost.ff), f"{100 * fit(cost, on).shares['lut']:.1f} %"))
+            found = fit(cost, on)
+            lines.append(_row(name, *_counts(cost), f"{100 * found.share:.1f} % of {found.binding}"))
         return lines
 
+    def plot(self, path: Path) -> None:
+        """Draw LUTs of the parts as bars, and beside them the designs it is compared with; the format is the name's ending."""
+        from matplotlib.figure import Figure
 
-def _row(name: str, lut: str, ff: str, share: str) -> str:
-    return f"{name:<26}{lut:>9}{ff:>9}{share:>20}".rstrip()
+        figure = Figure(figsize=(10, 4), layout="constrained")
+        rows = [
+            ("LUTs by purpose", {**self.purposes, "taps would add": self.taps}, "#0072B2"),
+            ("LUTs of the whole array", self.compared, "#E69F00"),
+        ]
+        for axes, (title, costs, colour) in zip(figure.subplots(1, 2), rows, strict=True):
+            axes.barh(list(costs), [cost.lut or 0 for cost in costs.values()], color=colour)
+            axes.invert_yaxis()
+            axes.set(title=title, xlabel="LUTs (Yosys' synthesis)")
+        try:
+            with atomic_path(path) as part:
+                figure.savefig(part, format=path.suffix[1:] or "svg")
+        except ValueError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def _row(name: str, *columns: str) -> str:
+    widths = (9, 9, 7, 24)
+    return (f"{name:<26}" + "".join(f"{text:>{width}}" for text, width in zip(columns, widths, strict=False))).rstrip()
+
+
+def _counts(cost: Cost) -> tuple[str, str, str]:
+    return _count(cost.lut), _count(cost.ff), _count(cost.dsp)
 
 
 def _count(value: float | None) -> str:
     return "" if value is None else f"{value:,.0f}"
 
 
-def breakdown(array: Array) -> Breakdown:
-    """What `array` costs part by part, beside the unprotected array and full TMR.
+def breakdown(array: Array, compare: bool = False) -> Breakdown:
+    """What `array` costs part by part, beside the unprotected array and full TMR; with `compare` beside all `designs`.
 
     >>> table = breakdown(Array.columns_hardened(4, 4, Guard(14), hardened=1)).value()
     >>> table["designs"]["unprotected"]["lut"] < table["designs"]["this array"]["lut"] < table["designs"]["full TMR"]["lut"]
@@ -192,7 +244,8 @@ def breakdown(array: Array) -> Breakdown:
     purposes = by_purpose(array)
     whole, tapped = array_cost(array), array_cost(array, taps=True)
     taps = Cost("yosys", lut=(tapped.lut or 0) - (whole.lut or 0), ff=(tapped.ff or 0) - (whole.ff or 0))
-    return Breakdown(array, purposes, taps, {name: array_cost(one) for name, one in designs(array).items()})
+    beside = {name: one for name, one in designs(array).items() if compare or name in _BESIDE}
+    return Breakdown(array, purposes, taps, {name: array_cost(one) for name, one in beside.items()})
 
 
 def largest_array(
@@ -228,10 +281,18 @@ def _usual_arrays() -> Iterator[Array]:
     for taps in (False, True):
         for size in (1, 2, 4, 8, 16):
             yield Array(size, min(size, 2), taps=taps)
-        for column in (0, *range(8, 21)):
-            for operand, drain in ((False, False), (True, False), (False, True), (True, True)):
-                if operand == drain or not taps:
-                    yield Array.columns_hardened(2, 2, Guard(column, operand, drain), hardened=1, taps=taps)
+        for column in (0, 8, 12, 14, 16, 20) if taps else (0, *range(8, 21)):
+            yield Array.columns_hardened(2, 2, Guard(column), 1, taps=taps)
+            if column in (0, 12, 14, 16):
+                yield Array.columns_hardened(2, 2, Guard(column, True, True), 1, taps=taps)
+        yield Array.columns_hardened(2, 2, Guard(14, kind="rpr"), 1, taps=taps)
+    for column in (12, 14, 16):
+        yield Array.columns_hardened(2, 2, Guard(column, operand=True), 1, taps=False)
+        yield Array.columns_hardened(2, 2, Guard(column, drain=True), 1, taps=False)
+        yield Array.columns_hardened(2, 2, Guard(column, kind="rpr"), 1, taps=False)
+        yield Array(2, 1, (Guard(column, kind="rpr"),), taps=False, dsp=True)
+    yield Array(2, 1, taps=False, dsp=True)
+    yield Array(2, 2, (Guard(0, True, True),), taps=False, dsp=True)
     for act_bits, wgt_bits, acc_bits, column in (
         (4, 4, 16, 8),
         (6, 6, 20, 11),
@@ -248,18 +309,24 @@ def _usual_arrays() -> Iterator[Array]:
 def _main() -> None:
     parser = argparse.ArgumentParser(description="The shipped table of synthesised parts.")
     parser.add_argument(
-        "--regenerate", action="store_true", required=True, help="synthesise all parts and rewrite the table"
+        "--regenerate",
+        action="store_true",
+        required=True,
+        help="synthesise what is missing or made from other Verilog, and rewrite the table",
     )
-    parser.parse_args()
-    known = {}
-    wanted, sources, started = table_parts(), verilog.sources(), time.monotonic()
-    for i, part in enumerate(wanted):
-        known[part] = measured(part, sources)
-        print(
-            f"{i + 1} of {len(wanted)}, {time.monotonic() - started:.0f} s: {part}: {known[part].lut} LUT",
-            flush=True,
-        )
-    write_table(TABLE, sources, known)
+    parser.add_argument("--jobs", type=int, default=2, help="parts that are synthesised at a time (2)")
+    jobs = parser.parse_args().jobs
+    sources, started, kept = verilog.sources(), time.monotonic(), known()
+    prices = {part: kept[str(part)] for part in table_parts() if str(part) in kept}
+    wanted = [part for part in table_parts() if part not in prices]
+    print(f"{len(prices)} parts are of the Verilog that is here; {len(wanted)} are synthesised", flush=True)
+    with ThreadPoolExecutor(jobs) as pool:  # Yosys runs in processes of its own
+        for i, (part, made) in enumerate(
+            zip(wanted, pool.map(lambda one: measured(one, sources), wanted), strict=True)
+        ):
+            prices[part] = made
+            print(f"{i + 1}, {time.monotonic() - started:.0f} s: {part}: {made.lut} LUT", flush=True)
+    write_table(TABLE, sources, prices)
 
 
 if __name__ == "__main__":

@@ -30,10 +30,12 @@ __all__ = [
     "Price",
     "delay",
     "frame",
+    "known",
     "measured",
     "pe",
     "price",
-    "source_digest",
+    "source_digests",
+    "unit",
     "write_table",
 ]
 
@@ -98,7 +100,14 @@ def pe(array: Array, row: int, col: int) -> Part:
         LATE=int((column[:, col] < array.acc_bits).any()),
         TAPS=int(array.taps),
         EVENTS=int(array.taps and bool((column[: row + 1, col] < array.acc_bits).any())),  # nothing above can disagree
+        **({"REDUCED": 1} if array.guard(row, col).kind == "rpr" else {}),
+        **({"DSP": 1} if array.dsp else {}),
     )
+
+
+def unit(array: Array) -> Part:
+    """The recompute unit of `array`."""
+    return Part.of("hp_recompute", **{name: int(value) for name, value in verilog.unit_parameters(array).items()})
 
 
 def delay(depth: int) -> Part:
@@ -116,6 +125,7 @@ def frame(array: Array, cols: int) -> tuple[Part, Array]:
     part = Part.of(
         verilog.TOP,
         "frame",
+        "known",
         R=narrow.rows,
         C=cols,
         M=2,
@@ -139,13 +149,14 @@ def price(part: Part) -> Price:
 
 def measured(part: Part, sources: Mapping[str, str] | None = None) -> Price:
     """What `part` of `sources` (the core's Verilog) costs by synthesis, whatever the table says."""
-    sources = dict(verilog.sources() if sources is None else sources)
+    sources = verilog.needed(dict(verilog.sources() if sources is None else sources), part.module)
     if part.kind == "frame":
         sources["hp_pe.v"] = _hollow(sources["hp_pe.v"])
     elif part.kind == "top row":
         sources["hp_pe.v"] = _topmost(sources["hp_pe.v"])
     control = ("clk", "rst", "en", "flags_in") if part.module == "hp_pe" else ()
-    made = synthesise(part.module, dict(part.parameters), sources=sources, control=control)
+    parameters = dict(part.parameters)
+    made = synthesise(part.module, parameters, dsp="DSP" in parameters, sources=sources, control=control)
     numbers = (made.cost.lut, made.cost.ff, made.cost.dsp, made.shared.lut, made.shared.ff)
     return Price(*(int(number or 0) for number in numbers))
 
@@ -171,9 +182,23 @@ def _topmost(module: str) -> str:
     return module.replace(head.group(), tied)
 
 
-def source_digest(sources: Mapping[str, str]) -> str:
-    """Names Verilog by content."""
-    return digest(*(text for item in sorted(sources.items()) for text in item))
+def source_digests(sources: Mapping[str, str]) -> dict[str, str]:
+    """Names the Verilog that each module of the table is made of, by content."""
+    return {
+        module: digest(*(text for item in sorted(verilog.needed(dict(sources), module).items()) for text in item))
+        for module in ("hp_pe", "hp_delay", verilog.TOP)
+    }
+
+
+def known() -> dict[str, Price]:
+    """Rows of the shipped table that were made from the Verilog that is here, by the same Yosys."""
+    if not TABLE.is_file():
+        return {}
+    table, now = load_json(TABLE, "cost table"), source_digests(verilog.sources())
+    if table["yosys"] != version():
+        return {}
+    good = {module for module, made in now.items() if table["sources"].get(module) == made}
+    return {name: Price(*row) for name, row in table["parts"].items() if name.split(",")[0] in good}
 
 
 @lru_cache(1)
@@ -183,10 +208,10 @@ def _table() -> dict[str, list[int]]:
     return dict(load_json(TABLE, "cost table")["parts"])
 
 
-def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], known: Mapping[Part, Price]) -> None:
-    """Write the table of parts, with the digest of the Verilog that they were made from."""
-    rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(known.items())}
+def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], prices: Mapping[Part, Price]) -> None:
+    """Write the table of parts, with digests of the Verilog that they were made from."""
+    rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(prices.items())}
     write_json(
         path,
-        {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digest(sources), "parts": rows},
+        {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digests(sources), "parts": rows},
     )

@@ -12,7 +12,7 @@ from hardpoint.hls import verilog
 from hardpoint.hls.boards import BOARDS, board, fit
 from hardpoint.hls.buffers import Buffer, bram18, buffer_cost, ecc_bits
 from hardpoint.hls.cost import array_cost, breakdown, by_purpose, largest_array, table_parts
-from hardpoint.hls.parts import TABLE, Part, measured, pe, price, source_digest
+from hardpoint.hls.parts import TABLE, Part, measured, pe, price, source_digests
 from hardpoint.hls.synthesis import synthesise
 
 HARDENED = Array.columns_hardened(2, 2, Guard(14, operand=True, drain=True), hardened=1)
@@ -21,7 +21,7 @@ BY_PE = Array(2, 2, (Guard(), Guard(12)), ((1, 0), (0, 1)))
 
 def test_the_table_is_of_the_verilog_that_is_here():
     table = json.loads(TABLE.read_text())
-    assert table["sources"] == source_digest(verilog.sources()), (
+    assert table["sources"] == source_digests(verilog.sources()), (
         "hls/rtl changed: run python -m hardpoint.hls.cost --regenerate"
     )
     assert table["parts"].keys() == {str(part) for part in table_parts()}
@@ -45,7 +45,11 @@ def within_3_percent(array, taps=False):
     assert composed.ff == pytest.approx(made.ff, rel=0.03)
 
 
-@pytest.mark.parametrize("array", [Array(2, 2), HARDENED], ids=["plain", "hardened column"])
+@pytest.mark.parametrize(
+    "array",
+    [Array(2, 2), HARDENED, Array(2, 2, (Guard(14, kind="rpr"),))],
+    ids=["plain", "hardened column", "reduced precision"],
+)
 def test_a_composed_cost_is_that_of_the_whole_array(array):
     pytest.importorskip("pyosys")
     within_3_percent(array)
@@ -99,9 +103,32 @@ def test_by_purpose_adds_up_and_by_pe_classes_are_priced():
 
 
 def test_what_the_verilog_is_not_has_no_cost():
-    for array in (Array(2, 2, dsp=True), Array(2, 2, dataflow="ws"), Array(2, 2, (Guard(12, kind="rpr"),))):
-        with pytest.raises(InputError, match="Verilog core"):
-            array_cost(array)
+    with pytest.raises(InputError, match="only output-stationary arrays are made of parts"):
+        array_cost(Array(2, 2, dataflow="ws"))
+    with pytest.raises(InputError, match=r"a multiplier in a DSP block cannot be split at a guard column: .* not 14"):
+        array_cost(Array(2, 2, (Guard(14),), dsp=True))
+
+
+def test_designs_are_compared():
+    made = breakdown(Array.columns_hardened(4, 4, Guard(14), hardened=2), compare=True).value()["designs"]
+    luts = [
+        made[name]["lut"] for name in ("unprotected", "this array", "columns 14", "reduced precision 14", "full TMR")
+    ]
+    assert luts == sorted(luts)
+    for name in ("unprotected", "reduced precision 14", "full TMR"):
+        assert made[f"{name}, DSP"]["lut"] < made[name]["lut"]
+        assert made[f"{name}, DSP"]["dsp"] == 16 * (3 if name == "full TMR" else 1)
+    assert made["full TMR, DSP"]["binding"] == "dsp"
+
+
+def test_the_breakdown_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib")
+    made = breakdown(Array(2, 2))
+    made.plot(tmp_path / "cost.svg")
+    assert "<svg" in (tmp_path / "cost.svg").read_text()
+    with pytest.raises(InputError, match="xyz"):
+        made.plot(tmp_path / "cost.xyz")
+    assert not (tmp_path / "cost.xyz").exists()
 
 
 def test_breakdown_as_numbers_and_as_text():
