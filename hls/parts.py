@@ -84,6 +84,8 @@ def pe(array: Array, row: int, col: int) -> Part:
     column, lanes, drains = array.column_map, array.operand_lanes, array.drain_lanes
     split = int(column[row, col]) if drains[row, col] == 3 else array.acc_bits
     above = int(column[row - 1, col]) if row and drains[row - 1, col] == 3 else array.acc_bits
+    more = {"REDUCED": int(array.guard(row, col).kind == "rpr"), "DSP": int(array.dsp)}
+    more = {name: 1 for name, value in more.items() if value}
     one = lanes[row, col] == 1  # three lanes take each lane as it comes
     return Part.of(
         "hp_pe",
@@ -100,14 +102,14 @@ def pe(array: Array, row: int, col: int) -> Part:
         LATE=int((column[:, col] < array.acc_bits).any()),
         TAPS=int(array.taps),
         EVENTS=int(array.taps and bool((column[: row + 1, col] < array.acc_bits).any())),  # nothing above can disagree
-        **({"REDUCED": 1} if array.guard(row, col).kind == "rpr" else {}),
-        **({"DSP": 1} if array.dsp else {}),
+        **more,
     )
 
 
 def unit(array: Array) -> Part:
     """The recompute unit of `array`."""
-    return Part.of("hp_recompute", **{name: int(value) for name, value in verilog.unit_parameters(array).items()})
+    parameters = {name: int(value) for name, value in verilog.unit_parameters(array).items()}
+    return Part.of("hp_recompute", "whole", **parameters)
 
 
 def delay(depth: int) -> Part:
@@ -125,7 +127,6 @@ def frame(array: Array, cols: int) -> tuple[Part, Array]:
     part = Part.of(
         verilog.TOP,
         "frame",
-        "known",
         R=narrow.rows,
         C=cols,
         M=2,
