@@ -66,7 +66,11 @@ def draw(
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
     ends = np.empty(len(pools) + 1, np.int64)
     lanes, columns, stationary = array.drain_lanes, array.site_columns, array.dataflow == "ws"
-    unit: tuple[Any, ...] = (unit_bits(array), array.unit_column, 1 if array.recompute is None else array.recompute.lanes)
+    unit: tuple[Any, ...] = (
+        unit_bits(array),
+        array.unit_column,
+        1 if array.recompute is None else array.recompute.lanes,
+    )
     arguments: tuple[Any, ...] = (numbers, U(seed), trial, stationary, keys, spare, ends, faults)
     found = fill(table, scales, layers, plan.bits, lanes, columns, *unit, *arguments)
     if found < 0:  # ten standard deviations above the expected number
