@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.faults import OVERHANG, SITES
 from hardpoint.hls.schedule import acting_cycle
-from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, STRIKE, in_cycles
+from hardpoint.schedule import ALL, FLIP, FORCE, KEEP, STRIKE, in_cycles, unit_in_cycles
 
 ARRAY = Array(3, 4, (Guard(), Guard(12, True, True), Guard(10)), (0, 1, 2, 1))
 
@@ -29,6 +29,36 @@ def test_every_site_acts_in_the_cycle_of_the_closed_form() -> None:
                         )
                         if cycle is not None:
                             assert made["when"].tolist() == [cycle], (k, site, copy, tile, step, row, col, bit)
+
+
+def test_weight_stationary_sites_act_in_the_cycle_of_the_closed_form() -> None:
+    """Tiles of one row and a pixel or two take four cycles; the accumulators are a row of their own."""
+    for array in (
+        Array(3, 4, (Guard(), Guard(12, True), Guard(10)), (0, 1, 2, 1), dataflow="ws"),
+        Array(1, 2, (Guard(8),), dataflow="ws"),
+    ):
+        for pixels in (1, 2, 5):
+            for site in SITES[:6]:
+                for tile, step in ((0, 0), (0, 1), (2, array.rows), (3, array.rows + pixels - 1)):
+                    for row, col, bit in ((0, 0, 0), (array.rows, 1, 3), (array.rows - 1, 1, 20)):
+                        cycle = acting_cycle(array, pixels, tile, step, row, col, site, 0, bit)
+                        when = tile * (array.rows + pixels) + step
+                        made = in_cycles(strike(when, FLIP, row, col, site, 0, 1 << bit), array, np.array([pixels]))
+                        if cycle is not None:
+                            assert made["when"].tolist() == [cycle], (pixels, site, tile, step, row, col, bit)
+
+
+def test_strikes_of_the_recompute_unit_follow_its_pipeline() -> None:
+    array = Array(2, 2, recompute=Recompute(5, Guard(12)))  # five lanes: a tree of three levels
+    steps = np.array([4])
+    for site, step, bit, cycle in (
+        ("act", 1, 0, 9), ("mul", 1, 3, 15), ("carry", 1, 12, 15), ("acc", 1, 3, 15), ("acc", 1, 13, 16), ("vote", 1, 13, 16),
+        ("vote", 4, 13, 19), ("drain", 4, 3, 19), ("drain", 4, 13, 19),
+    ):  # fmt: skip
+        made = unit_in_cycles(strike(2 * 5 + step, FLIP, 254, 0, site, 0, 1 << bit), array, steps)
+        assert made["when"].tolist() == [cycle], (site, step, bit)
+    stuck = unit_in_cycles(strike(2 * 5, FORCE, 254, 0, "drain", 0, 1), array, steps)  # it acts when a sum is stored
+    assert stuck["when"].tolist() == [19]
 
 
 def test_a_flip_on_both_sides_of_the_guard_column_becomes_two() -> None:
