@@ -29,8 +29,8 @@ def cycles(array: Array, tiles: int, k: int) -> int:
     (4122, 4123, 4628)
     """
     if array.dataflow == "ws":
-        return (tiles - 1) * tile_cycles(array, k) + k + 2 * array.rows + array.cols + 4
-    return (tiles - 1) * tile_cycles(array, k) + k + 2 * array.rows + array.cols + 2 + late(array)
+        return (tiles - 1) * int(tile_cycles(array, k)) + k + 2 * array.rows + array.cols + 4
+    return (tiles - 1) * int(tile_cycles(array, k)) + k + 2 * array.rows + array.cols + 2 + late(array)
 
 
 def unit_cycles(array: Array, neurons: int, steps: int) -> int:
@@ -72,7 +72,7 @@ def acting_cycle(
         last = {"vote": k, "drain": k + row}.get(site, k - 1)
     if site not in PE_SITES or not first <= step <= last or (array.dataflow == "ws" and site == "drain"):
         return None
-    start = tile * tile_cycles(array, k) + step + col
+    start = tile * int(tile_cycles(array, k)) + step + col
     if site == "drain":
         return start + 2 + late(array, col) + (row if step == k else array.rows - 1)
     low = copy == 0 and bit < int(array.site_columns[row, col])
