@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from itertools import groupby, permutations, product
+from math import factorial, prod
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,23 @@ INSTANCE = re.compile(r"hp_tap #\(.*?\)\s*\w+ \(.*?\.x\((.*?)\), \.y\((.*?)\)\);
 
 def pe(column: int, **more: int) -> dict[str, int]:
     return {**PE, "B": column, "LATE": int(column < 24), **more}
+
+
+def lut(init: str, drivers: list[Any]) -> tuple[list[str], str]:
+    """A LUT's table whatever the order of its pins: drivers sorted, and the least table of all orders that sort them.
+
+    Where many orders do (drivers not told apart yet), only how many ones it has.
+    """
+    names = [repr(driver) for driver in drivers]
+    groups = [list(group) for _, group in groupby(sorted(range(len(names)), key=names.__getitem__), names.__getitem__)]
+    if prod(factorial(len(group)) for group in groups) > 24:
+        return sorted(names), str(init.count("1"))
+    tables = []
+    for parts in product(*(permutations(group) for group in groups)):
+        order = [pin for part in parts for pin in part]
+        places = (sum((i >> new & 1) << pin for new, pin in enumerate(order)) for i in range(len(init)))
+        tables.append("".join(init[-1 - place] for place in places))
+    return sorted(names), min(tables)
 
 
 def shape(
@@ -39,7 +58,10 @@ def shape(
             pins = sorted(cell["connections"].items())
             inputs = [(pin, [colours.get(b, b if isinstance(b, str) else None) for b in bits]) for pin, bits in pins
                       if cell["port_directions"][pin] == "input"]  # fmt: skip
-            own = hash(repr((cell["type"], cell["parameters"].get("INIT"), inputs)))
+            if cell["type"].startswith("LUT"):
+                own = hash(repr((cell["type"], lut(cell["parameters"]["INIT"], [bits[0] for _, bits in inputs]))))
+            else:
+                own = hash(repr((cell["type"], cell["parameters"].get("INIT"), inputs)))
             for pin, bits in pins:
                 if cell["port_directions"][pin] == "output":
                     fresh |= {bit: hash((own, pin, i)) for i, bit in enumerate(bits)}
