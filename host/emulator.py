@@ -12,6 +12,7 @@ from hardpoint.beside import decoded
 from hardpoint.errors import InputError
 from hardpoint.faults import FaultList, describe, live
 from hardpoint.host.buffers import WBUF, noticed
+from hardpoint.host.datapath import WGT
 from hardpoint.host.forward import Bypass, Forward
 from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import Program
@@ -52,7 +53,7 @@ class Emulator:
         self.program = Program.of(network, array, self.bypass)
         self._forward = Forward(network, self.program, Bypass(network, array, self.bypass))
         self._tables = Tables.of(self.program)
-        self._work, self._reserved = Work.of(self.program), (0, 0)
+        self._work, self._reserved = Work.of(self.program), (0, 0, 0)
         self._images: Codes | None = None  # whose clean states are kept
         self._states: list[NDArray[np.int32]] = []
 
@@ -99,7 +100,8 @@ class Emulator:
             if len(stuck):
                 records = np.concatenate([records, stuck])
             rows = np.arange(len(states))
-            self._reserve(int(np.diff(cuts).max()), len(stuck))
+            held = np.concatenate([[0], np.cumsum(records["site"] == WGT)])[cuts - cuts[0]]
+            self._reserve(int(np.diff(cuts).max()), len(stuck), int(np.diff(held).max()))
             self._replay(
                 states, records, cuts - cuts[0], rows, len(records) - len(stuck), first + start, outputs[start:stop], voted[start:stop]
             )
@@ -122,7 +124,7 @@ class Emulator:
         dead = np.flatnonzero(~live(flips, self.array, self.network))
         if len(dead):
             raise InputError(f"fault {dead[0]} strikes no live bit: {describe(flips[dead[0]])}")
-        self._reserve(1, 0)
+        self._reserve(1, 0, 1)
         for start, states in self._golden(x):
             a, b = np.searchsorted(records["image"], (start, start + len(states)))
             part, rows, starts = records[a:b], records["image"][a:b].astype(np.int64) - start, np.arange(b - a + 1)
@@ -161,10 +163,11 @@ class Emulator:
         if fits:
             self._images, self._states = x.copy(), kept
 
-    def _reserve(self, flips: int, stuck: int) -> None:
-        """Have working memory for `flips` flips per image and `stuck` stuck bits."""
-        if flips > self._reserved[0] or stuck > self._reserved[1]:
-            self._reserved = max(2 * flips, self._reserved[0]), max(stuck, self._reserved[1])
+    def _reserve(self, *needed: int) -> None:
+        """Have working memory for as many flips per image, stuck bits, and flips per image of weights that stay."""
+        if any(need > have for need, have in zip(needed, self._reserved, strict=True)):
+            flips, stuck, held = (have if need <= have else 2 * need for need, have in zip(needed, self._reserved, strict=True))
+            self._reserved = flips, stuck, held
             self._work = Work.of(self.program, *self._reserved)
 
     def _replay(self, states: Any, records: Any, starts: Any, rows: Any, stuck: int, first: int, outputs: Any, voted: Any) -> None:
@@ -174,5 +177,6 @@ class Emulator:
                 replay(self._tables, self._work, states, records, starts, rows, stuck, first, outputs, voted)
             done = True
         finally:
-            if not done:  # interrupted: states and work may be half changed
-                self._images, self._states, self._reserved = None, [], (-1, -1)
+            if not done:  # interrupted: states, work and weights may be half changed
+                self._tables = Tables.of(self.program)
+                self._images, self._states, self._reserved = None, [], (-1, -1, -1)

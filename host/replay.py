@@ -83,17 +83,19 @@ class Work(NamedTuple):
     final: Any
 
     @classmethod
-    def of(cls, program: Program, flips: int = 0, stuck: int = 0) -> Work:
-        """Memory enough for `program`, clean, with at most `flips` flips in an image and `stuck` stuck bits in all."""
+    def of(cls, program: Program, flips: int = 0, stuck: int = 0, held: int = 0) -> Work:
+        """Memory enough for `program`, clean, with at most `flips` flips in an image, of which `held` strike weights that
+        stay for a tile, and `stuck` stuck bits in all.
+        """
         layers, tensors = program.layers, program.tensors
         places, row = int((layers[:, OH] * layers[:, OW]).max()), int(tensors[:, ROW].max())
         cells = int((layers[:, M] * layers[:, N]).max())
         rows, cols, *_, stationary, _ = program.sizes.tolist()
         tiles = int((-(-layers[:, M] // rows) * layers[:, TILES_N]).max())
         # accumulators that one record reaches
-        flip, lasting = max(rows, cols), tiles * max(rows, cols)
+        flip, longer, lasting = max(rows, cols), 0, tiles * max(rows, cols)
         if stationary:
-            flip, lasting = max(int(layers[:, CHUNK].max()), cols), cells
+            flip, longer, lasting = cols, int(layers[:, CHUNK].max()), cells
         entries = int(layers[:, COUNT].max())
         pixels = int(tensors[-1, PIXELS]) + places
 
@@ -105,7 +107,7 @@ class Work(NamedTuple):
             words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
             words(places), np.zeros(places, np.uint8), words(places), np.zeros(places, np.uint8), words(row), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
-            np.empty((flips * flip + stuck * max(lasting, entries), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
+            np.empty((flips * flip + held * longer + stuck * max(lasting, entries), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
             words(entries), words(entries) - 1, words(entries), words(entries) - 1, np.zeros(entries, np.int64),
         )  # fmt: skip
 
