@@ -201,9 +201,8 @@ def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]
     )
     image, layer, when, kind, row, col, site, copy, mask = (strikes[name][order] for name in STRIKE.names or ())
     group = (image * layers + layer) * PLAYED + which[order]
-    counts = np.bincount(
-        group.astype(np.intp), minlength=images * layers * PLAYED
-    )  # NumPy's own index: boards have 32 bits
+    places = group.astype(np.intp)  # NumPy's own index: boards have 32 bits
+    counts = np.bincount(places, minlength=images * layers * PLAYED)
     counts = counts.astype(np.int64).reshape(images, layers * PLAYED)
     sizes = 1 + 2 * counts
     starts = np.concatenate([[0], np.cumsum(1 + sizes.sum(axis=1))])
