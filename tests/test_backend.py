@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from test_build import Vendor
 
 from hardpoint.array import Array, Guard
+from hardpoint.bitstream import Bitstream
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 from hardpoint.network import Network
@@ -91,3 +93,15 @@ def test_building_without_the_tools_says_what_is_missing(converted: Any, monkeyp
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match="building a bitstream needs the vendor's tools"):
         converted.build()
+
+
+def test_building_runs_the_tools_on_the_written_project(converted: Any, tmp_path: Path) -> None:
+    converted.write()
+    vendor = Vendor(tmp_path, "vitis_hls", "vivado")
+    vendor.made["vivado"] = {path.replace("/hardpoint.", "/digits."): text for path, text in Vendor.implemented().items()}
+    vendor.save()
+    table = converted.build(tools=vendor.tools)
+    assert (table["name"], [call[0] for call in vendor.calls]) == ("digits", ["vitis_hls", "vivado"])
+    made = Bitstream.load(tmp_path / "project" / "bitstreams" / "digits.json")
+    made.check_files(tmp_path / "project" / "bitstreams")
+    assert made.array == ARRAY
