@@ -105,11 +105,12 @@ def emit(
 def write_project(network: Network, array: Array, folder: str | os.PathLike[str], **choices: Any) -> dict[str, Any]:
     """Write the files of `emit` into `folder`, all or none; returns their names and the digest of the sources.
 
-    `choices` are those of `emit`; unless they say what the core costs, the black box states what the core without taps
-    does. A folder that holds anything else than an earlier project is an InputError.
+    `choices` are those of `emit`; unless they say what the core costs, the black boxes state what array and recompute
+    unit without taps do. A folder that holds anything else than an earlier project is an InputError.
     """
     if "cost" not in choices and choices.get("core", "rtl") == "rtl":
         choices["cost"] = _array_cost(array)
+        choices.setdefault("unit_cost", _unit_cost(array))
     files = emit(network, array, **choices)
     target = Path(folder).resolve()
     if target.exists() and (
@@ -271,6 +272,16 @@ def _array_cost(array: Array) -> Cost | None:
         return array_cost(dataclasses.replace(array, recompute=None))
     except InputError:
         return None
+
+
+def _unit_cost(array: Array) -> Cost | None:
+    """What the recompute unit without taps costs."""
+    from hardpoint.hls.parts import price, unit
+
+    if array.recompute is None:
+        return None
+    part = price(unit(dataclasses.replace(array, taps=False)))
+    return Cost("yosys", lut=part.lut, ff=part.ff, dsp=part.dsp)
 
 
 def _black_box(name: str, modules: list[str], cost: Cost | None) -> str:
