@@ -80,7 +80,8 @@ class Settings:
     def array(self, **rest: Any) -> Array:
         """The array that the settings describe; `rest` are fields of `Array` that the search does not set."""
         others, important = self.guard(self.nb), self.guard(self.ib)
-        guards, classes = (others,), (0,) * self.cols
+        guards: tuple[Guard, ...] = (others,)
+        classes = (0,) * self.cols
         if self.hardened == self.cols:
             guards = (important,)
         elif self.hardened and important != others:
