@@ -52,6 +52,7 @@ module hp_ws_pe #(
         wgt (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(flags_in[1]), .x(w_in), .q(w_out));
 
     genvar i;
+    wire differ;    // copies that hold a sum differ, or what came from above was overruled
     wire [(CARRY > 0 ? CARRY : 1)-1:0] carry;
     generate
         if (B > 0 && REDUCED == 0) begin : low
@@ -89,6 +90,9 @@ module hp_ws_pe #(
             for (i = 0; i < 3; i = i + 1) begin : copies
                 assign sum_out[i*W+B +: H] = hi[i*H +: H];
             end
+            reg taken;   // a cycle for comparing
+            always @(posedge clk) if (en) taken <= overruled & ~FIRST;
+            assign differ = taken;
         end else if (H > 0) begin : high
             wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
             wire [3*H-1:0] hi;
@@ -99,24 +103,17 @@ module hp_ws_pe #(
                           .take(1'b0), .shift(1'b0), .bypass(bypass), .above({H{1'b0}}), .drained());
                 assign sum_out[i*W+B +: H] = hi[i*H +: H];
             end
+            assign differ = hi[0 +: H] != hi[H +: H] || hi[0 +: H] != hi[2*H +: H];
+        end else begin : single
+            assign differ = 1'b0;
         end
         if (EVENTS != 0 && H > 0) begin : events
+            wire used;   // differences, as those of pixels
             reg [TALLY-1:0] tally;
-            wire differ;
-            if (REDUCED != 0) begin : decisions   // on what came from above; a cycle is taken for comparing
-                wire used;
-                reg overruled;
-                hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(used));
-                always @(posedge clk) if (en) overruled <= reduced.overruled & ~FIRST;
-                assign differ = used & overruled;
-            end else begin : copies               // what they hold is the sum of a pixel
-                wire fresh;
-                hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(fresh));
-                assign differ = fresh && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
-            end
+            hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(used));
             always @(posedge clk)
                 if (rst) tally <= {TALLY{1'b0}};
-                else if (en) tally <= tally_in + {{TALLY-1{1'b0}}, differ};
+                else if (en) tally <= tally_in + {{TALLY-1{1'b0}}, used & differ};
             assign tally_out = tally;
         end else begin : silent
             assign tally_out = tally_in;
