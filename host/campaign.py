@@ -129,6 +129,15 @@ class Job:
         checked(engine.network, engine.array, convention(how))
         self.golden = engine.run(self.x)
 
+    def about(self) -> dict[str, Any]:
+        """What a store says of network and array besides their digests: enough for a report."""
+        array = self.engine.array
+        return {
+            "clean_accuracy": self.clean_accuracy,
+            "accelerator": None if array is None else array.table(),
+            "named": self.engine.network.name,
+        }
+
     @property
     def clean_accuracy(self) -> float:
         """Accuracy without faults."""
@@ -242,7 +251,7 @@ class Prepared:
         self.units: dict[float, dict[int, Counts]] = {point: {} for point in campaign.points}
         self.chunk = CHUNK
         if store is not None:
-            store.begin(campaign.subject, campaign.table(), versions())
+            store.begin(campaign.subject, {**campaign.table(), **job.about()}, versions())
             for point in campaign.points:
                 stored = store.units(campaign.subject, repr(point))
                 self.units[point] = {trial: unit for trial, unit in stored.items() if trial < campaign.trials}

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from hardpoint.array import Array
 from hardpoint.draw import check_weights, draw_single
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, FaultList, population
@@ -200,6 +201,11 @@ class SingleJob:
         self.campaign, self.strata = campaign, {stratum.name: stratum for stratum in strata}
         self.golden = engine.run(self.x)
 
+    @property
+    def clean_accuracy(self) -> float:
+        """Accuracy without faults."""
+        return float((self.golden.argmax(axis=1) == self.labels).mean())
+
     def chunk(self, item: Item) -> Block:
         """Play the trials of one stratum."""
         campaign, stratum, engine = self.campaign, self.strata[item.point], self.engine
@@ -263,13 +269,22 @@ def ask(
 
 def strata_of(engine: Engine, by: tuple[str, ...], weights: Mapping[str, float]) -> tuple[tuple[Stratum, ...], int]:
     """The strata that hold anything, and the live site bits x steps per image of site classes with a weight."""
-    array, network, table = engine.array, engine.network, check_weights(weights)
+    array, network = engine.array, engine.network
     if array is None:
         raise InputError("single faults strike sites of an array; the neuron convention has none")
+    live = [population(array, network, layer, buffers=True) for layer in range(len(network.gemms))]
+    return strata_from(live, by, weights)
+
+
+def strata_from(
+    live: Iterable[Mapping[str, int]], by: tuple[str, ...], weights: Mapping[str, float]
+) -> tuple[tuple[Stratum, ...], int]:
+    """As `strata_of`, from the live site bits x steps per image of every array layer, by site."""
+    table = check_weights(weights)
     sizes: dict[tuple[int | None, str | None], float] = {}
     total = 0
-    for layer in range(len(network.gemms)):
-        for site, bits in population(array, network, layer, buffers=True).items():
+    for layer, sites in enumerate(live):
+        for site, bits in sites.items():
             key = layer if "layer" in by else None, site if "site" in by else None
             sizes[key] = sizes.get(key, 0.0) + bits * table[site]
             total += bits * (table[site] > 0)
@@ -307,12 +322,14 @@ class Singles:
 
     def about(self) -> dict[str, Any]:
         """What the store says of the campaign: enough to analyse it without the network."""
-        network = self.job.engine.network
+        network, array = self.job.engine.network, self.job.array
         layers = [
             {"name": layer.name, "shape": list(network.shapes[layer.name]), "gemm": dataclasses.astuple(network.gemm(i))}
             for i, layer in enumerate(network.gemms)
         ]
-        return {**self.campaign.table(), "layers": layers, "accelerator": self.job.array.table()}
+        live = [population(array, network, layer, buffers=True) for layer in range(len(network.gemms))]
+        more = {"accelerator": array.table(), "live": live, "clean_accuracy": self.job.clean_accuracy, "named": network.name}
+        return {**self.campaign.table(), "layers": layers, **more}
 
     def plan(self, error: float = 0.01) -> Plan:
         """What is going to happen; a first block is played, to know how long the others take."""
@@ -409,20 +426,25 @@ class Singles:
         return Trials(columns[0], columns[1], columns[2], number, self.strata)
 
     def _summed(self, trials: Trials, seconds: float) -> SingleResult:
-        campaign, array = self.campaign, self.job.array
-        sequential = campaign.until_error is not None
-        everything = np.zeros(len(trials), np.int64)
-        overall = groups_of(trials, everything, [{}], campaign.confidence, sequential)[0]
-        names = [{"stratum": stratum.name} for stratum in self.strata]
-        strata = groups_of(trials, trials.stratum, names, campaign.confidence, sequential)
-        groups = {
-            name: tuple(groups_of(trials, *grouping(trials.faults, array), campaign.confidence, sequential))
-            for name, grouping in GROUPINGS.items()
-        }
-        accuracy = rates_of(trials, everything, trials.correct, 1, campaign.confidence, sequential)[0]
-        clean = float((self.job.golden.argmax(axis=1) == self.job.labels).mean())
-        size = self.population * campaign.images
-        return SingleResult(campaign, size, clean, accuracy, overall, tuple(strata), groups, trials, seconds)
+        size = self.population * self.campaign.images
+        return summed(self.campaign, self.job.array, trials, size, self.job.clean_accuracy, seconds)
+
+
+def summed(
+    campaign: SingleCampaign, array: Array, trials: Trials, size: int, clean_accuracy: float, seconds: float = 0.0
+) -> SingleResult:
+    """What `trials` say, drawn from a population of `size` live site bits x steps x images."""
+    sequential = campaign.until_error is not None
+    everything = np.zeros(len(trials), np.int64)
+    overall = groups_of(trials, everything, [{}], campaign.confidence, sequential)[0]
+    names = [{"stratum": stratum.name} for stratum in trials.strata]
+    strata = groups_of(trials, trials.stratum, names, campaign.confidence, sequential)
+    groups = {
+        name: tuple(groups_of(trials, *grouping(trials.faults, array), campaign.confidence, sequential))
+        for name, grouping in GROUPINGS.items()
+    }
+    accuracy = rates_of(trials, everything, trials.correct, 1, campaign.confidence, sequential)[0]
+    return SingleResult(campaign, size, clean_accuracy, accuracy, overall, tuple(strata), groups, trials, seconds)
 
 
 def groups_of(
