@@ -120,7 +120,7 @@ def _train(data: Any, model: str, seed: int, folder: Path, task: Task) -> tuple[
     """A network for each q_scale: trained, converted, proved equal and ranked."""
     from hardpoint.hls.frontend import conversion, gate1
     from hardpoint.training.models import architecture
-    from hardpoint.training.ranking import rank
+    from hardpoint.training.ranking import default, rank
     from hardpoint.training.train import train
 
     scales = SPACE.dimensions["q_scale"]
@@ -135,7 +135,7 @@ def _train(data: Any, model: str, seed: int, folder: Path, task: Task) -> tuple[
         made = conversion(trained.model, data.format, q_scale=q_scale, name=f"{model}-q{q_scale}")
         network = made.network
         equal += gate1(trained.model, network, data.test.x)
-        ranking = rank("gradient", network, x, data=data.name)
+        ranking = rank(default(network), network, x, data=data.name)
         networks[q_scale] = Candidate(network, ranking, accuracy_of(network, x, labels))
         done(len(networks))
     return networks, equal
