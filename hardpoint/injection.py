@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.beside import decoded
-from hardpoint.errors import InputError
 from hardpoint.faults import SITES, UNIT_ROW, live
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
@@ -23,9 +22,6 @@ I = NDArray[np.int64]  # noqa: E741 - an array of integers
 
 LISTS = ("core", "unit", "index", "abuf", "obuf", "wbuf")
 """The lists of strikes of an array layer, in the order in which they lie in the strike buffer."""
-
-PLAYED = len(LISTS)
-"""How many of the lists the accelerator reads; strikes of the others are refused."""
 
 
 def acting(site: I, tile: I, step: I, k: I, rows: int) -> I:
@@ -194,16 +190,14 @@ def _changes(stuck: NDArray[Any], start: I, end: I, layer: int) -> NDArray[Any]:
 def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]:
     """The words of the buffer."""
     which = _list(strikes)
-    if len(which) and int(which.max()) >= PLAYED:
-        raise InputError(f"the accelerator does not play strikes of {LISTS[int(which.max())]}")
     order = np.lexsort(
         [*(strikes[name] for name in (*PLACE, "kind", "when")), which, strikes["layer"], strikes["image"]]
     )
     image, layer, when, kind, row, col, site, copy, mask = (strikes[name][order] for name in STRIKE.names or ())
-    group = (image * layers + layer) * PLAYED + which[order]
+    group = (image * layers + layer) * len(LISTS) + which[order]
     places = group.astype(np.intp)  # NumPy's own index: boards have 32 bits
-    counts = np.bincount(places, minlength=images * layers * PLAYED)
-    counts = counts.astype(np.int64).reshape(images, layers * PLAYED)
+    counts = np.bincount(places, minlength=images * layers * len(LISTS))
+    counts = counts.astype(np.int64).reshape(images, layers * len(LISTS))
     sizes = 1 + 2 * counts
     starts = np.concatenate([[0], np.cumsum(1 + sizes.sum(axis=1))])
     heads = starts[:-1, None] + 1 + np.cumsum(sizes, axis=1) - sizes

@@ -13,7 +13,7 @@ from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.faults import BUFFERS, FAULT, SITES, FaultList, live
 from hardpoint.fixed import Fixed
-from hardpoint.injection import FLIP, KEEP, LISTS, PLAYED, acting
+from hardpoint.injection import FLIP, KEEP, LISTS, acting
 from hardpoint.layers import Add, AvgPool, Conv, Dense, Gemm, Layer, MaxPool, Rescale
 from hardpoint.mapping import Tiling
 from hardpoint.network import INPUT, Network
@@ -261,7 +261,7 @@ def _streams(network: Network, layer: int, array: Array) -> list[_Times]:
         "obuf": code,
         "wbuf": _Times(lambda _, when: _Moment(0, number.get(when, 0), when in number), over),
     }
-    return [times[name] for name in LISTS[:PLAYED]]
+    return [times[name] for name in LISTS]
 
 
 def _list_records(pairs: U64, times: _Times, image: int, layer: int) -> Iterator[list[Any]]:

@@ -7,18 +7,12 @@ import pytest
 
 from hardpoint import injection
 from hardpoint.array import Array, Guard, Recompute
-from hardpoint.errors import InputError
 from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES, UNIT_ROW
 from hardpoint.injection import FLIP, FORCE, KEEP, LISTS, Strikes
 from hardpoint.mapping import Tiling
 from hardpoint.program import weight_place
 
 NETWORK = accelerators.plain_network(np.random.default_rng(0)).with_important([[0, 9], [2]])
-
-
-@pytest.fixture
-def every_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(injection, "PLAYED", len(LISTS))
 
 
 def strike(**record: object) -> np.ndarray:
@@ -31,13 +25,13 @@ def strike(**record: object) -> np.ndarray:
     return fault
 
 
-def read(words: np.ndarray, images: int, layers: int, lists: int) -> dict[tuple[int, int, str], list[tuple[int, ...]]]:
+def read(words: np.ndarray, images: int, layers: int) -> dict[tuple[int, int, str], list[tuple[int, ...]]]:
     """Strikes (when, kind, site, copy, row, col, mask) by image, layer and list; the blocks must fit exactly."""
     found, block = {}, 0
     for image in range(images):
         at, end = block + 1, block + int(words[block])
         for layer in range(layers):
-            for name in LISTS[:lists]:
+            for name in LISTS:
                 count = int(words[at])
                 pairs = words[at + 1 : at + 1 + 2 * count].reshape(-1, 2).tolist()
                 rows = [
@@ -62,11 +56,10 @@ def read(words: np.ndarray, images: int, layers: int, lists: int) -> dict[tuple[
     return found
 
 
-def words(array: Array, *faults: np.ndarray, images: int = 2, first: int = 0, lists: int = 6) -> dict:
-    return read(Strikes(array, NETWORK).words(np.concatenate(faults), first, images), images, 2, lists)
+def words(array: Array, *faults: np.ndarray, images: int = 2, first: int = 0) -> dict:
+    return read(Strikes(array, NETWORK).words(np.concatenate(faults), first, images), images, 2)
 
 
-@pytest.mark.usefixtures("every_list")
 def test_every_site_has_its_list_and_time() -> None:
     array = Array(3, 2, recompute=Recompute(4))
     unit = UNIT_ROW
@@ -95,7 +88,6 @@ def test_every_site_has_its_list_and_time() -> None:
     }  # two flips of one bit cancel
 
 
-@pytest.mark.usefixtures("every_list")
 def test_stuck_bits_are_said_again_in_every_layer() -> None:
     array = Array(3, 2, recompute=Recompute(4), dataflow="ws", depth=16)
     period = Tiling.of(NETWORK.gemm(0), array).period
@@ -144,7 +136,6 @@ def test_stuck_bits_are_said_again_in_every_layer() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.usefixtures("every_list")
 def test_what_ecc_leaves_is_struck() -> None:
     array = Array(3, 2, ecc=True)
     one, other = strike(step=9, site="abuf", bit=1), strike(step=8, site="abuf", bit=7)
@@ -157,7 +148,6 @@ def test_what_ecc_leaves_is_struck() -> None:
     assert words(array, one, check) == {(0, 0, "abuf"): [mark, (9, FLIP, 9, 0, 0, 0, 1 << 1)]}
 
 
-@pytest.mark.usefixtures("every_list")
 @pytest.mark.parametrize("seed", range(6))
 def test_what_is_struck_after_ecc_gives_the_same_codes(seed: int) -> None:
     """Flips as the words say them, without ECC, do what the list does with it."""
@@ -172,16 +162,8 @@ def test_what_is_struck_after_ecc_gives_the_same_codes(seed: int) -> None:
     assert set(records["image"][records["copy"] == 1].tolist()) == set(np.flatnonzero(due).tolist())
 
 
-def test_lists_that_the_accelerator_does_not_read_are_refused() -> None:
-    played = injection.PLAYED
-    if played == len(LISTS):
-        pytest.skip("it reads every list")
-    with pytest.raises(InputError, match="the accelerator does not play strikes of wbuf"):
-        words(Array(3, 2), strike(site="wbuf"), lists=played)
-
-
 def test_images_are_cut_out() -> None:
-    array, lists = Array(3, 2, (Guard(12),)), injection.PLAYED
+    array = Array(3, 2, (Guard(12),))
     faults = [strike(image=i, tile=i, site="acc", copy=1, bit=14) for i in range(4)]
-    found = words(array, *faults, first=2, images=2, lists=lists)
+    found = words(array, *faults, first=2, images=2)
     assert {key[0]: rows[0][0] for key, rows in found.items()} == {0: 2 * 18, 1: 3 * 18}
