@@ -461,11 +461,11 @@ def fleet(
 
 @app.command(epilog="Example: hardpoint report build/study.sqlite --out report.html")
 def report(
-    source: Annotated[Path, typer.Argument(help="Store of a campaign or study of a search (.sqlite).")],
+    source: Annotated[Path, typer.Argument(help="Store of a campaign or study of a search (.sqlite), or fleet.json or its folder.")],
     out: Out = Path("report.html"),
     as_json: Json = False,
 ) -> None:
-    """Write an HTML report of a campaign or a search."""
+    """Write an HTML report of campaigns, a search or a fleet: one page that loads nothing."""
     from hardpoint.optimizer.flow import report_on
 
     title = report_on(source, out)

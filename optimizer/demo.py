@@ -57,13 +57,13 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     luts = {name: cost.lut or 0 for name, cost in costs.items()}
     share = (luts["found design"] - luts["unprotected"]) / (luts["full TMR"] - luts["unprotected"])
 
-    at = {rate.design: rate for rate in rates if rate.ber == bers[2]}
-    kept = at["found design"]
+    at = {rate.design: rate for rate in rates if rate.point == bers[2]}
+    kept = at["found design"].accuracy
     answer = (
         f"{found}: {luts['found design']:,.0f} LUTs, {100 * share:.0f} % of the LUTs that full TMR adds. "
         f"At BER {bers[2]:.3g} it keeps {100 * kept.mean:.1f} % accuracy [{100 * kept.low:.1f}, {100 * kept.high:.1f}], "
-        f"where the unprotected array falls to {100 * at['unprotected'].mean:.1f} % and full TMR keeps "
-        f"{100 * at['full TMR'].mean:.1f} % (fault-free {100 * clean:.1f} %)."
+        f"where the unprotected array falls to {100 * at['unprotected'].accuracy.mean:.1f} % and full TMR keeps "
+        f"{100 * at['full TMR'].accuracy.mean:.1f} % (fault-free {100 * clean:.1f} %)."
     )
     page = out / "report.html"
     story = Story(
@@ -96,7 +96,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     write(story, page)
     accuracy: dict[str, dict[str, list[float]]] = {name: {} for name in designs}
     for rate in rates:
-        accuracy[rate.design][f"{rate.ber:g}"] = [rate.low, rate.mean, rate.high]
+        accuracy[rate.design][f"{rate.point:g}"] = [rate.accuracy.low, rate.accuracy.mean, rate.accuracy.high]
     summary = {
         "clean_accuracy": clean,
         "operating_ber": problem.ber,

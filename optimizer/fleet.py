@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +16,9 @@ from hardpoint.defects import fleet as draw_fleet
 from hardpoint.defects import load_maps, pattern
 from hardpoint.errors import InputError
 from hardpoint.faultmap import FaultMap
-from hardpoint.files import write_json
+from hardpoint.files import digest, write_json
 from hardpoint.host.emulator import Emulator
+from hardpoint.host.provenance import versions
 from hardpoint.network import Network
 from hardpoint.statistics import Interval, wilson
 from hardpoint.training.fleet import Curves, Retraining
@@ -91,7 +93,7 @@ class FleetResult:
         return {
             "clean": {"validation": self.clean_validation, "test": self.clean_test},
             "target": self.target,
-            "resilience": dataclasses.asdict(self.resilience),
+            "resilience": {**dataclasses.asdict(self.resilience), "images": [_finite(n) for n in self.resilience.images]},
             "resilience_epochs": self.resilience.spent / self.epoch,
             "policies": policies,
             "chips": [dataclasses.asdict(chip) for chip in self.chips],
@@ -132,8 +134,21 @@ def retrain(fleet: Fleet, network: Network, data: Any, folder: Path, task: Task)
         curves.clean, _accuracy(network, data.test)[0], target, epoch, resilience, tuple(outcomes), chips,
         seconds / max(images, 1) * epoch,
     )  # fmt: skip
-    write_json(folder / "fleet.json", result.table())
+    write_json(folder / "fleet.json", {**result.table(), "asked": _asked(fleet, network, data), "versions": versions()})
     return result
+
+
+def _finite(images: float) -> float | None:
+    """None for an amount beyond the budget: JSON has no infinity."""
+    return None if math.isinf(images) else images
+
+
+def _asked(fleet: Fleet, network: Network, data: Any) -> dict[str, Any]:
+    """What fleet.json says of the question: all that the answer depends on."""
+    maps = fleet.maps
+    asked = {item.name: getattr(fleet, item.name) for item in dataclasses.fields(fleet) if item.name != "maps"}
+    named = {"network": network.digest, "data": str(data.name), "maps": digest(*(chip.digest for chip in maps))}
+    return {**named, "rows": maps[0].rows, "cols": maps[0].cols, **asked}
 
 
 def _curves(fleet: Fleet, network: Network, data: Any, folder: Path) -> Curves:

@@ -116,7 +116,7 @@ def search_on(
 
 
 def report_on(source: Path, out: Path) -> str:
-    """Write the report of a search's study or a campaign's store; returns its title."""
+    """Write the report of a search's study, a campaign's store or a fleet's table; returns its title."""
     from hardpoint.optimizer.report import write
     from hardpoint.optimizer.stories import story_of
 

@@ -1,38 +1,57 @@
-"""Stories from what is stored: a search's study, a campaign's store."""
+"""Stories from what is stored: a search's study, a campaign's store, a fleet's table."""
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hardpoint import __version__
 from hardpoint.design import DesignPoint
 from hardpoint.errors import InputError
-from hardpoint.optimizer.report import Rate, Story
+from hardpoint.optimizer.report import Story
+from hardpoint.optimizer.sections import of_breakdown
 from hardpoint.optimizer.study import Study
-from hardpoint.statistics import cluster_wilson
 
 __all__ = ["story_of"]
 
 
 def story_of(source: Path) -> Story:
-    """The story of a study or a store, whichever `source` is."""
+    """The story of a study, a store, or a fleet's table (fleet.json or its folder), whichever `source` is."""
+    if (source / "fleet.json").is_file():
+        source = source / "fleet.json"
     if not source.is_file():
-        raise InputError(f"there is no study or store {source}")
-    try:
-        db = sqlite3.connect(f"file:{source}?mode=ro", uri=True)
-        try:
-            tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise InputError(f"{source} is neither a study nor a store: {error}") from None
+        raise InputError(f"there is no study, store or fleet {source}")
+    with source.open("rb") as file:
+        head = file.read(64)
+    if head.lstrip().startswith(b"{"):
+        from hardpoint.optimizer.fleet_story import story_of_fleet
+
+        return story_of_fleet(source)
+    tables = _tables(source)
     if "problem" in tables:
         return _of_study(source)
     if "campaigns" in tables:
-        return _of_store(source)
-    raise InputError(f"{source} is neither a study nor a store")
+        from hardpoint.optimizer.campaign_story import story_of_store
+
+        return story_of_store(source)
+    if "curve" in tables or "curves" in tables:
+        raise InputError(f"{source} holds a fleet's learning curves; its report is made of the fleet.json beside it")
+    raise InputError(f"{source} is neither a study, a store nor a fleet")
+
+
+def _tables(source: Path) -> set[str]:
+    """Names of the tables of an SQLite file."""
+    try:
+        db = sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            return {str(row[0]) for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise InputError(f"{source} is neither a study, a store nor a fleet: {error}") from None
 
 
 def _of_study(source: Path) -> Story:
@@ -40,19 +59,29 @@ def _of_study(source: Path) -> Story:
     problem, points = study.problem, study.points
     feasible = [p for p in points if p.feasible and p.cost is not None and p.cost.lut is not None]
     best = min(feasible, key=_lut, default=None)
+    breakdown = None
     if best is None:
         answer = f"None of {len(points)} designs met the constraints."
     else:
         answer = f"{best.settings}: {_lut(best):,.0f} LUTs, the cheapest of {len(points)} designs; {best.reason}."
+        breakdown = of_breakdown(best.settings.array(), str(best.settings))
     return Story(
         title="A search for the cheapest fault-tolerant design",
         asked=f"Which design is cheapest while its accuracy at BER {problem.get('ber', 0):g} is at least {problem.get('target', 0):.4f}?",
         answer=answer,
-        commands=[f"hardpoint report {source.name}"],
-        provenance={key: value for key, value in problem.items() if key != "networks"} | dict(_networks(problem)),
+        commands=[
+            f"hardpoint search --study {shlex.quote(source.name)} --evaluations {max(len(points), 1)} --seed {problem.get('seed', 0)}",
+            f"hardpoint report {shlex.quote(source.name)}",
+        ],
+        provenance={
+            **{key: value for key, value in problem.items() if key != "networks"},
+            **dict(_networks(problem)),
+            "page written by": f"hardpoint {__version__}",
+        },
         points=points,
         costs={} if best is None or best.cost is None else {"found design": best.cost},
         array=None if best is None else best.settings.array(),
+        sections=[] if breakdown is None else [breakdown],
     )
 
 
@@ -62,37 +91,3 @@ def _networks(problem: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _lut(point: DesignPoint) -> float:
     return point.cost.lut if point.cost is not None and point.cost.lut is not None else float("inf")
-
-
-def _of_store(source: Path) -> Story:
-    from hardpoint.host.store import Store
-
-    store = Store(source)
-    rates: list[Rate] = []
-    provenance: dict[str, Any] = {}
-    for number, (digest, about) in enumerate(store.campaigns().items(), 1):
-        design = f"array {about['array']}"
-        provenance[f"campaign {number}"] = (
-            f"{digest}: network {about['network']}, {design}, data {about['data']}, seed {about['seed']}, {about['engine']}, convention {about['convention']}"
-        )
-        if about["convention"] != "ber":
-            continue  # another convention is no part of this picture
-        for ber in sorted(float(point) for point in store.points(digest)):
-            units = store.units(digest, repr(ber))
-            images = about["images"]
-            accuracy = cluster_wilson([unit.correct / images for unit in units.values()], about["confidence"], draws=images)
-            critical = sum(unit.critical for unit in units.values()) / (images * len(units))
-            rates.append(Rate(design, ber, accuracy.low, accuracy.mean, accuracy.high, critical, len(units), images))
-    if not rates:
-        raise InputError(f"{source} holds no results by BER yet")
-    worst = min(rates, key=lambda rate: rate.mean)
-    return Story(
-        title="A fault-injection campaign",
-        asked="How accurate is the network while bits flip?",
-        answer=f"Accuracy is lowest for {worst.design} at BER {worst.ber:.3g}: {100 * worst.mean:.2f} % [{100 * worst.low:.2f}, {100 * worst.high:.2f}].",
-        commands=[f"hardpoint report {source.name}"],
-        provenance=provenance,
-        clean_accuracy=None,
-        rates=rates,
-        convention="BER: flips per live site bit and step; Wilson intervals over fault lists.",
-    )
