@@ -195,8 +195,7 @@ def _pack(strikes: NDArray[Any], images: int, layers: int) -> NDArray[np.uint64]
     )
     image, layer, when, kind, row, col, site, copy, mask = (strikes[name][order] for name in STRIKE.names or ())
     group = (image * layers + layer) * len(LISTS) + which[order]
-    places = group.astype(np.intp)  # NumPy's own index: boards have 32 bits
-    counts = np.bincount(places, minlength=images * layers * len(LISTS))
+    counts = np.bincount(group.astype(np.intp), minlength=images * layers * len(LISTS))  # boards have 32 bits
     counts = counts.astype(np.int64).reshape(images, layers * len(LISTS))
     sizes = 1 + 2 * counts
     starts = np.concatenate([[0], np.cumsum(1 + sizes.sum(axis=1))])
