@@ -143,6 +143,7 @@ def test_bad_points_are_named(how: str, point: float, message: str) -> None:
         run_campaign(engine(), *data(), [point], 2, how=how)
 
 
+@pytest.mark.pc  # a thousand units: minutes where nothing is compiled
 def test_campaigns_stop_once_they_know_enough(tmp_path: Path) -> None:
     x, labels = data()
     asked: Any = {"seed": 2, "until_error": 0.05}

@@ -145,6 +145,7 @@ def test_what_is_stored_is_not_played_again(tmp_path: Path) -> None:
     assert len(Store(path).campaigns()) == 1
 
 
+@pytest.mark.pc  # thousands of trials: minutes where nothing is compiled
 def test_single_campaigns_stop_once_they_know_enough() -> None:
     x, labels = data()
     alone = run_singles(engine(), x, labels, 50_000, 4, until_error=0.02)
