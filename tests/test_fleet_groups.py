@@ -76,7 +76,7 @@ def test_schedules_rise_and_round_up() -> None:
     schedule = Schedule.epochs(60000, 4)
     assert schedule.budget == 240000
     assert all(b <= 1.5 * a + 1 for a, b in zip(schedule.images[1:], schedule.images[2:], strict=False))
-    assert [schedule.up(n) for n in (0, 1, 1875, 1876, 1e9)] == [0, 1875, 1875, 2812, 240000]
+    assert [schedule.up(n) for n in (0, 1, 469, 470, 1e9)] == [0, 469, 469, 703, 240000]
     assert schedule.after(240000) is None
     with pytest.raises(InputError, match=r"a schedule starts with 0 images and rises, not \[0, 5, 5\]"):
         Schedule((0, 5, 5))
