@@ -107,7 +107,7 @@ def _design(asked: Campaign | SingleCampaign, array: Array | None) -> str:
         return "network alone"
     if array is None:
         return f"array {asked.array[:8]}"
-    guards = " / ".join(str(guard) for guard in array.guards)
+    guards = " and ".join(str(guard) for guard in array.guards)
     words = f"{array.rows}x{array.cols} {array.dataflow}, guard {guards}"
     if array.recompute is not None:
         words += f", recompute unit {array.recompute.lanes}"

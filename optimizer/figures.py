@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import io
 import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -63,16 +65,21 @@ class _Drawing:
 def curves(
     series: Mapping[str, Sequence[Mark]], x_label: str, y_label: str, title: str,
     rules: Mapping[str, float] | None = None, upright: Mapping[str, float] | None = None, logarithmic: bool = False,
-    joined: bool = True,
+    joined: bool = True, from_zero: bool = False,
 ) -> str:  # fmt: skip
     """One curve per series with its intervals, lines across at `rules` and upright ones; returns SVG.
 
+    Marks of several series at one place stand side by side, so that no interval hides another; hover texts say the place.
     On a logarithmic axis marks at 0 are left out.
     """
     drawing = _drawing(title)
     axes = drawing.axes
+    places = sorted({mark.x for marks in series.values() for mark in marks})
+    gap = 0.5 * min((b - a for a, b in pairwise(places)), default=0.0) / len(series) if series else 0.0
+    gap = gap if joined else 0.0
     for i, (name, marks) in enumerate(series.items()):
-        shown = sorted((m for m in marks if m.x > 0 or not logarithmic), key=lambda mark: mark.x)
+        kept = sorted((m for m in marks if m.x > 0 or not logarithmic), key=lambda mark: mark.x)
+        shown = [dataclasses.replace(m, x=_beside(m.x, i - (len(series) - 1) / 2, gap, logarithmic)) for m in kept]
         colour, marker = COLOURS[i % len(COLOURS)], MARKERS[i % len(MARKERS)]
         line = "-" if joined else "none"
         axes.plot(
@@ -87,10 +94,19 @@ def curves(
         axes.axvline(value, color="#000000", linewidth=1, linestyle="--", label=plain(name))
     if logarithmic:
         axes.set_xscale("log")
+    if from_zero:
+        axes.set_ylim(bottom=0)
+    if not logarithmic and not gap:
+        axes.set_xlim(left=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     _legend(axes)
     return _svg(drawing, title)
+
+
+def _beside(x: float, steps: float, gap: float, logarithmic: bool) -> float:
+    """`x`, moved by `steps` so that marks of other series at the same place are seen."""
+    return x * 1.05**steps if logarithmic else x + steps * gap
 
 
 def groups(names: Sequence[str], series: Mapping[str, Sequence[Mark]], label: str, title: str) -> str:
@@ -145,7 +161,7 @@ def outcome_bars(rows: Mapping[str, Mapping[str, int]], title: str) -> str:
     axes.set_ylim(len(rows) - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("share of inferences (%)")
-    axes.legend(loc="lower center", bbox_to_anchor=(0.4, 1.0), ncols=5, frameon=False, fontsize=8, handlelength=1, columnspacing=1)
+    _legend(axes)
     return _svg(drawing, title)
 
 
@@ -161,7 +177,10 @@ def heat_map(values: NDArray[np.float64], says: Mapping[tuple[int, int], str], l
     axes = drawing.axes
     top = float(np.nanmax(values)) if np.isfinite(values).any() else 0.0
     scale = ScalarMappable(Normalize(0, top or 1.0), colormaps["cividis"])
-    for row in range(rows):
+    large = rows * cols > MOST_HOVERS  # a picture of pixels, without hover texts
+    if large:
+        axes.imshow(values, cmap=scale.cmap, norm=scale.norm, interpolation="nearest")
+    for row in range(0 if large else rows):
         for col in range(cols):
             known = math.isfinite(values[row, col])
             cell = Rectangle(
@@ -242,14 +261,17 @@ def _short(value: float) -> str:
 
 
 def _legend(axes: Any) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="best", frameon=False, fontsize=8)
+    """Above the picture, where it covers nothing."""
+    names = axes.get_legend_handles_labels()[1]
+    if names:
+        columns = max(1, min(5, 64 // (max(map(len, names)) + 5)))
+        axes.figure.legend(loc="outside upper left", ncols=columns, frameon=False, fontsize=8.5, columnspacing=1.2, handlelength=1.6)
 
 
 def _drawing(title: str, height: float = 3.3, grid: bool = True) -> _Drawing:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(5.2, min(height, 12.0)), layout="constrained")
+    figure = Figure(figsize=(4.8, min(height, 12.0)), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right"]].set_visible(False)
     if grid:

@@ -103,7 +103,7 @@ def _resilience(found: Mapping[str, Any], epoch: float) -> Section:
     ]
     figures = []
     if marks:
-        svg = curves({"needed": marks}, "PE fault rate (%)", f"retraining ({name})", "Resilience map")
+        svg = curves({"needed": marks}, "PE fault rate (%)", f"retraining ({name})", "Resilience map", from_zero=True)
         figures.append(Figure(svg, "Retraining that a chip needs to meet the target, measured on drawn maps; rates that the budget does not save are left out."))
     return Section("Resilience map", figures, [table])
 

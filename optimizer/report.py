@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -130,7 +131,21 @@ def _sections(story: Story) -> list[Section]:
     if story.gates:
         rows = [[name, f"{count:,}"] for name, count in story.gates.items()]
         found.append(Section("Equality gates", tables=[Table(["gate", "equal comparisons"], rows)]))
-    return [*found, *story.sections]
+    return _small([*found, *story.sections])
+
+
+PICTURES = 2_000_000
+"""Characters of pictures that a page holds; it stays below 3 MB."""
+
+
+def _small(sections: Sequence[Section]) -> list[Section]:
+    """Sections without the pictures that would make the page too large; their tables stay."""
+    kept, size = [], 0
+    for section in sections:
+        size += sum(len(figure.svg) for figure in section.figures)
+        note = f"{section.note} Pictures are left out to keep the page small.".strip()
+        kept.append(section if size <= PICTURES or not section.figures else dataclasses.replace(section, figures=(), note=note))
+    return kept
 
 
 def _array(array: Array) -> dict[str, Any]:

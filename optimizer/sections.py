@@ -59,11 +59,11 @@ def of_rates(
     figures = [
         Figure(
             curves(accuracy, axis, "accuracy (%)", f"Accuracy against {name}", rules, upright, logarithmic),
-            f"Bars are {confidence:.0%} intervals: {rates[0].accuracy.method}.",
+            f"{confidence:.0%} intervals: {rates[0].accuracy.method}. Designs at one place are drawn side by side.",
         ),
         Figure(
-            curves(critical, axis, "SDC-critical inferences (%)", f"SDC-critical share against {name}", {}, upright, logarithmic),
-            "Inferences whose criterion fails against the golden run. Bars are intervals as beside.",
+            curves(critical, axis, "SDC-critical inferences (%)", f"SDC-critical share against {name}", {}, upright, logarithmic, from_zero=True),
+            "Inferences whose criterion fails against the golden run, with intervals as beside.",
         ),
     ]
     rows = {f"{rate.design}, {rate.point:.3g}": rate.outcomes for rate in rates if rate.outcomes}

@@ -158,10 +158,10 @@ def _bits(result: SingleResult) -> list[Section]:
     for group in sorted(result.groups["bit"], key=lambda group: (SITES.index(group.place["site"]), group.place["bit"])):
         site, bit = str(group.place["site"]), int(group.place["bit"])
         series.setdefault(site, []).append(marked(bit, group.critical, f"{site} bit {bit}, SDC-critical"))
-    label = "struck column (a flip weighs 2^column; operands: of the operand)"
+    label = "bit struck (a flip of it weighs 2^bit)"
     parts = [{site: marks for site, marks in series.items() if (site in ("act", "wgt")) == operand} for operand in (False, True)]
     figures = [
-        Figure(curves(part, label, "SDC-critical flips (%)", f"Vulnerability by bit: {', '.join(part)}"), f"{', '.join(part)}, with intervals.")
+        Figure(curves(part, label, "SDC-critical flips (%)", f"Vulnerability by bit: {', '.join(part)}", from_zero=True), f"{', '.join(part)}, with intervals.")
         for part in parts
         if part
     ]
