@@ -1,5 +1,6 @@
 """The report is one page that loads nothing, trusts no name, and tells all that studies, stores and fleets hold."""
 
+import dataclasses
 import json
 import re
 import sqlite3
@@ -19,8 +20,9 @@ from hardpoint.host.campaign import run_campaign
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.neurons import NeuronInjector
 from hardpoint.host.singles import run_singles
+from hardpoint.optimizer.figures import heat_map
 from hardpoint.optimizer.flow import report_on
-from hardpoint.optimizer.report import Rate, Story, rate_of, render
+from hardpoint.optimizer.report import Figure, Rate, Section, Story, Table, rate_of, render
 from hardpoint.optimizer.sections import between
 from hardpoint.optimizer.stories import story_of
 from hardpoint.optimizer.study import Study
@@ -312,3 +314,48 @@ def test_what_is_nothing_is_one_line(tmp_path: Path) -> None:
     for path, message in ((tmp_path / "none", "there is no study, store or fleet"), (tmp_path / "text", "neither a study")):
         with pytest.raises(InputError, match=message):
             story_of(path)
+
+
+def test_a_large_array_is_a_picture_of_pixels() -> None:
+    values = np.full((64, 64), np.nan)
+    values[3, 5] = 12.5
+    svg = heat_map(values, {}, "SDC-critical flips (%)", 'by PE "<')
+    assert "data:image/png;base64," in svg
+    assert "<title>" not in svg
+    assert len(svg) < 200_000
+    small = heat_map(values[:4, :8], {(3, 5): "12.5 %"}, "SDC-critical flips (%)", "by PE")
+    assert small.count("<title>") == 32
+    assert "<title>PE (3, 5): 12.5 %</title>" in small
+
+
+def test_pictures_beyond_a_pages_size_are_left_out_and_tables_stay() -> None:
+    part = Section("part", [Figure("<svg>" + "x" * 900_000 + "</svg>")], [Table(["a"], [["kept"]])])
+    page = checked(render(dataclasses.replace(story(), sections=[part] * 4)))
+    assert page.count("Pictures are left out") == 2
+    assert page.count("<td>kept</td>") == 4
+
+
+def test_an_older_store_is_told_without_what_it_does_not_say(tmp_path: Path) -> None:
+    run_singles(Emulator(NETWORK, ARRAY), X, LABELS, 80, store=tmp_path / "s.db")
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.execute("DROP TRIGGER UPDATE_campaigns")
+        (about,) = db.execute("SELECT about FROM campaigns").fetchone()
+        kept = {key: value for key, value in json.loads(about).items() if key not in ("live", "clean_accuracy", "named")}
+        db.execute("UPDATE campaigns SET about = ?", (json.dumps(kept),))
+    db.close()
+    page = render(story_of(tmp_path / "s.db"))
+    assert "80 flips" in page
+    assert "possible flips" not in page
+    assert "fault-free accuracy" not in page
+    assert "nan" not in re.sub(r"<svg.*?</svg>", "", page, flags=re.S)
+
+
+def test_a_campaign_of_which_a_stratum_is_missing_says_so(tmp_path: Path) -> None:
+    result = run_singles(Emulator(NETWORK, ARRAY), X, LABELS, 20, strata=("layer",), store=tmp_path / "s.db")
+    with sqlite3.connect(tmp_path / "s.db") as db:
+        db.execute("DROP TRIGGER DELETE_blocks")
+        db.execute("DELETE FROM blocks WHERE point = 'layer 1'")
+    db.close()
+    page = render(story_of(tmp_path / "s.db"))
+    assert "Not struck yet, and not part of the estimates: layer 1." in page
+    assert f"{result.strata[0].trials} of " in page
