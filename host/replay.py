@@ -529,18 +529,21 @@ def computed_again(
         cell, head = int(work.taken[entry]), int(work.unit_heads[entry])
         work.unit_heads[entry] = -1
         work.final[j] = FOREVER
-        if cell >= layer[M] * n:
-            continue
+        beyond = cell >= layer[M] * n
+        if beyond:  # neuron 0 is computed and written nowhere
+            cell = 0
         m, channel = cell // n, cell % n
         known, value, disagreed = 0, 0, 0
         total = int(state[layer[SUMS] + cell])
-        if cell != tables.entries[layer[ENTRIES] + entry]:
+        if beyond or cell != tables.entries[layer[ENTRIES] + entry]:
             total = dot(tables, layer, state, m, channel, 0, layer[K], layer[WHOLE])
         if pairs[head, 3] < 0 and pairs[head, 0] < stuck and int(faults[pairs[head, 0]]["site"]) != INDEXES:
             known, value, disagreed = lone_unit(tables, layer, state, faults[pairs[head, 0]], m, channel, total)
         if not known:
             value, disagreed = unit_sum(tables, layer, state, faults, pairs, head, m, channel, total, work.scratch)
         voted |= disagreed
+        if beyond:
+            continue
         other = int(tables.cells[layer[CELLS] + cell])
         last = not (other > entry and work.taken[other] < 0)
         for i in range(entries):  # later entries win
