@@ -198,8 +198,9 @@ def _singles(store: Store, campaigns: list[Stored]) -> list[tuple[str, str, list
 
 
 def _network(one: Stored) -> str:
+    """A network's name, where it has one of its own, and its digest."""
     named = one.about.get("named")
-    return f"{named} ({one.asked.network})" if named else one.asked.network
+    return f"{named} ({one.asked.network})" if named and named != "network" else one.asked.network
 
 
 def _costs(arrays: Mapping[str, Array]) -> list[Section]:

@@ -134,7 +134,7 @@ def retrain(fleet: Fleet, network: Network, data: Any, folder: Path, task: Task)
         curves.clean, _accuracy(network, data.test)[0], target, epoch, resilience, tuple(outcomes), chips,
         seconds / max(images, 1) * epoch,
     )  # fmt: skip
-    write_json(folder / "fleet.json", {**result.table(), "asked": _asked(fleet, network, data), "versions": versions()})
+    write_json(folder / "fleet.json", {**result.table(), "asked": said(fleet, network, data), "versions": versions()})
     return result
 
 
@@ -143,7 +143,7 @@ def _finite(images: float) -> float | None:
     return None if math.isinf(images) else images
 
 
-def _asked(fleet: Fleet, network: Network, data: Any) -> dict[str, Any]:
+def said(fleet: Fleet, network: Network, data: Any) -> dict[str, Any]:
     """What fleet.json says of the question: all that the answer depends on."""
     maps = fleet.maps
     asked = {item.name: getattr(fleet, item.name) for item in dataclasses.fields(fleet) if item.name != "maps"}

@@ -75,7 +75,7 @@ def of_rates(
 def _rate_table(rates: Sequence[Rate], name: str, clean: float | None, note: str) -> Table:
     heads = ["design", name, "accuracy", f"{rates[0].accuracy.confidence:.0%} interval", "SDC-critical", "interval"]
     full = all(rate.sdc is not None and rate.due is not None for rate in rates)
-    heads += [*(["loss"] if clean is not None else []), *(["SDC", "DUE"] if full else []), "units", "images"]
+    heads += [*(["loss (points)"] if clean is not None else []), *(["SDC", "DUE"] if full else []), "units", "images"]
     outcomes = list(rates[0].outcomes)
     rows = []
     for rate in rates:

@@ -86,7 +86,7 @@ def told_singles(
     size = f"{whole.trials:,} of {result.population:,} possible flips" if result.population else f"{whole.trials:,} flips"
     answer = (
         f"A single flip in {design} is SDC-critical in {percent(whole.critical)} of cases and changes outputs in "
-        f"{percent(whole.sdc)} ({asked.confidence:.0%} intervals, {size}); most exposed: {_most(result, names)}."
+        f"{percent(whole.sdc)} ({asked.confidence:.0%} intervals, {size}); highest rates measured: {_most(result, names)}."
     )
     question = f"How often, and where, does a single bit flip hurt network {network}?"
     note = f"Convention: {asked.says}. {whole.critical.method}. {lacks}"
@@ -99,11 +99,13 @@ def told_singles(
         *([name, f"{whole.outcomes[name]:,} flips"] for name in OUTCOMES),
     ]
     overall = Section(
-        "What single flips do",
+        "Single flips",
         [Figure(outcome_bars({"all": whole.outcomes, **_by_layer(result, names)}, "Outcomes of single flips"), "Flips as drawn.")],
         [Table(["", "estimate with interval"], rows, note=note)],
     )
-    return question, answer, [overall, *_places(result, names), *_bits(result), *_pes(result, array), *_strata_table(result)]
+    found = [overall, *_places(result, names), *_bits(result), *_pes(result, array), *_strata_table(result)]
+    drawn = f"flips in strata by {' and '.join(asked.strata)}" if asked.strata else "flips drawn uniformly"
+    return question, answer, [dataclasses.replace(section, title=f"{section.title}: {drawn}") for section in found]
 
 
 def _most(result: SingleResult, names: Sequence[str]) -> str:

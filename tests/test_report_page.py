@@ -2,10 +2,12 @@
 
 import dataclasses
 import json
+import math
 import re
 import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,19 +16,25 @@ from conftest import small_network
 
 from hardpoint.array import Array, Guard
 from hardpoint.cost import Cost
+from hardpoint.defects import pattern
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
+from hardpoint.files import write_json
 from hardpoint.host.campaign import run_campaign
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.neurons import NeuronInjector
+from hardpoint.host.provenance import versions
 from hardpoint.host.singles import run_singles
 from hardpoint.optimizer.figures import heat_map
+from hardpoint.optimizer.fleet import Chip, Fleet, FleetResult, said
 from hardpoint.optimizer.flow import report_on
 from hardpoint.optimizer.report import Figure, Rate, Section, Story, Table, rate_of, render
 from hardpoint.optimizer.sections import between
 from hardpoint.optimizer.stories import story_of
 from hardpoint.optimizer.study import Study
 from hardpoint.statistics import Interval
+from hardpoint.training.fleet_curves import Resilience
+from hardpoint.training.fleet_policies import Outcome
 
 NETWORK = small_network(1)
 ARRAY = Array(4, 4, (Guard(), Guard(12)), (0, 1, 1, 1))
@@ -277,6 +285,18 @@ def test_a_fleet_is_told_from_its_table(tmp_path: Path) -> None:
     assert "10 % of PEs faulty: 0.5 epochs" in page
     assert '<td>fused</td><td class="n">1.50</td><td class="n">2 of 3</td>' in page
     assert '<td>chip0, chip1</td><td class="n">1</td><td class="n">2</td>' in page
+
+
+def test_a_fleet_says_what_it_asked_and_what_the_budget_does_not_save(tmp_path: Path) -> None:
+    chip = pattern("uniform", 8, 8, 4, 0, 0)
+    result = FleetResult(0.93, 0.92, 0.905, 100, Resilience((0.1, 0.2), (50, math.inf), 0.905, 0.5, 400), (Outcome("fused", 150, (None,), ((0,),)),), (Chip("A7", chip.rate, None, "", 0, None, None),), 2.0)  # fmt: skip
+    asked = said(Fleet((chip,), seed=11), NETWORK, SimpleNamespace(name="digits"))
+    write_json(tmp_path / "fleet.json", {**result.table(), "asked": asked, "versions": versions()})
+    page = checked(render(story_of(tmp_path)))
+    assert '<td>20 %</td><td class="n">more than the budget</td>' in page
+    assert "no chip got a network" in page
+    for text in (NETWORK.digest, "--seed 11", "--rows 8 --cols 8", f"numpy {np.__version__}"):
+        assert text in page, text
 
 
 def test_a_large_fleet_of_hostile_names_stays_small(tmp_path: Path) -> None:
