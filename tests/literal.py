@@ -121,9 +121,8 @@ def recompute(array: Array, gemm: Gemm, a: Any, w: Any, signed: bool, neurons: A
     steps, copies = -(-gemm.k // unit.lanes), 3 if unit.guard.operand else 1
     for i, listed in enumerate(neurons):
         neuron = strikes[0]("index", 0, int(listed), (i, 0), 0, 24)
-        if neuron >= gemm.m * gemm.n:
-            continue
-        pixel, channel = divmod(neuron, gemm.n)
+        exists = neuron < gemm.m * gemm.n
+        pixel, channel = divmod(neuron if exists else 0, gemm.n)
         row = a[pixel, :, channel] if gemm.depthwise else a[pixel]
         pe = Pe(m, n, array.acc_bits, b, lanes=unit.lanes)
         for step in range(steps):
@@ -140,7 +139,8 @@ def recompute(array: Array, gemm: Gemm, a: Any, w: Any, signed: bool, neurons: A
         low = strikes[0]("drain", 0, words[0] & ((1 << high) - 1), (i, steps), 0, high)
         highs = [strikes[0]("drain", copy, words[copy] >> high, (i, steps), high, array.acc_bits) for copy in range(3)]
         total = low | majority(*highs) << high
-        out[pixel, channel] = total - (total >> (array.acc_bits - 1) << array.acc_bits)
+        if exists:
+            out[pixel, channel] = total - (total >> (array.acc_bits - 1) << array.acc_bits)
     return out
 
 

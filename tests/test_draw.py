@@ -64,6 +64,7 @@ def test_the_population_is_what_enumeration_counts(array: Array) -> None:
     assert len(np.unique(records)) == len(records)
 
 
+@pytest.mark.pc  # every bit of a network: seconds each where nothing is compiled
 @pytest.mark.parametrize("array", ARRAYS)
 def test_a_ber_of_one_strikes_everything(array: Array) -> None:
     for engine in (draw, drawing.draw):
@@ -74,6 +75,7 @@ def test_a_ber_of_one_strikes_everything(array: Array) -> None:
         assert (faults.faults == FaultList.of(everything(array), array, NETWORK, 1).faults).all()
 
 
+@pytest.mark.pc  # on a board nothing is compiled
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(ARRAYS), st.sampled_from([0, 1e-300, 1e-19, 1e-9, 1e-4, 0.02]), st.integers(0, (1 << 64) - 1), st.integers(0, (1 << 32) - 1), st.booleans()

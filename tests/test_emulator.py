@@ -40,6 +40,7 @@ def matrix_network(rng: np.random.Generator, array: Array, tiles: int, k: int, s
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.pc  # minutes where nothing is compiled
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(st.integers(0, 1 << 32), st.sampled_from([1, 1, 2, 5, 30, 150]), st.sampled_from([0.0, 0.2, 1.0]), st.booleans(), st.booleans())
 def test_it_equals_the_literal_array(flow: str, seed: int, count: int, stuck: float, signed: bool, bypassed: bool) -> None:
@@ -64,6 +65,7 @@ def test_it_equals_the_literal_array(flow: str, seed: int, count: int, stuck: fl
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.pc  # minutes where nothing is compiled
 @settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1 << 32), st.sampled_from([1e-5, 1e-4, 2e-3]), st.sampled_from([17, 24, 32]), st.booleans())
 def test_a_whole_network_equals_the_literal_array(flow: str, seed: int, ber: float, acc_bits: int, bypassed: bool) -> None:
@@ -95,6 +97,7 @@ def test_a_whole_network_equals_the_literal_array(flow: str, seed: int, ber: flo
 
 
 @pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.pc  # minutes where nothing is compiled
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.integers(0, 1 << 32), st.integers(1, 4))
 def test_stuck_bits_that_hold_throughout(flow: str, seed: int, count: int) -> None:

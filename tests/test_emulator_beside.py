@@ -33,6 +33,7 @@ def random_list(rng: np.random.Generator, array: Array, network: Network, count:
 
 
 @pytest.mark.parametrize("flow", ["os", "ws"])
+@pytest.mark.pc  # minutes where nothing is compiled
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(0, 1 << 32), st.sampled_from([1, 1, 2, 5, 30]), st.sampled_from([0.0, 0.3]), st.sampled_from(UNIT_GUARDS),
@@ -109,3 +110,18 @@ def test_a_struck_index_names_another_neuron() -> None:
     struck["site"][2], struck["bit"][2], struck["row"][2], struck["step"][2] = SITES.index("acc"), 9, 254, 5
     found = Emulator(network, array).run(x, FaultList.of(struck, array, network, 1))
     assert (found == reference(network, array, x, struck).outputs).all()
+
+
+def test_a_struck_index_beyond_the_last_neuron_writes_nothing_but_its_votes_count() -> None:
+    rng = np.random.default_rng(4)
+    network = small_network(rng).with_important([[4, 5], [], []])
+    array = Array(2, 2, recompute=Recompute(2, Guard(8, True)))
+    x = rng.integers(-16, 16, (1, 6, 5, 2))
+    faults = np.zeros(2, FAULT)
+    faults["row"], faults["site"], faults["bit"] = 254, (SITES.index("index"), SITES.index("acc")), (20, 9)
+    faults["copy"][1] = 1
+    for some, disagreed in ((faults[:1], False), (faults, True)):
+        outputs, voted = Emulator(network, array).observe(x, FaultList.of(some, array, network, 1))
+        seen = reference(network, array, x, some)
+        assert voted.tolist() == seen.voted == [disagreed]
+        assert outputs.tolist() == seen.outputs.tolist()
