@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.fixed import Fixed
-from hardpoint.host.jit import COMPILED, compiled, inlined, place
+from hardpoint.host.jit import COMPILED, compiled, fused, inlined, place
 from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import (
     DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W, important,
@@ -24,8 +24,13 @@ from hardpoint.network import Network
 
 __all__ = ["Bypass", "Forward"]
 
-CHUNK = 8
-"""Images that go through all layers together: what they need at a time fits a second-level cache."""
+CHUNK = 16
+"""Images that go through all layers together: enough to make calls cheap, few enough for caches."""
+
+SMALL, FEWEST = 1_000_000, 16
+"""Products in a matrix product up to which OpenBLAS (for AVX-512) does not first copy its operands, so that several small
+ones take a tenth to a quarter less time than one large; fewer rows than `FEWEST` at a time are not worth a call.
+"""
 
 
 class Forward:
@@ -41,6 +46,7 @@ class Forward:
         self.types = {layer.name: sum_type(network, layer) for layer in network.layers}
         exact = all(fmt.magnitude <= 1 << 24 for fmt in network.formats.values()) and None not in self.types.values()
         self.fast = COMPILED and exact
+        self.direct = {layer.name for i, layer in enumerate(network.layers) if self._direct(i)}
         self.buffers: dict[tuple[str, str], NDArray[Any]] = {}
         self.constants = {layer.name: self._constants(layer) for layer in network.layers} if self.fast else {}
 
@@ -118,16 +124,20 @@ class Forward:
         """Sums of a convolution or dense layer, pooled if `pool`, requantised."""
         n, m, k = len(x), int(row[M]), int(row[K])
         weights, bias, scale, bounds = self.constants[layer.name]
+        part = self.bypass.get(layer.name)
         if row[KIND] == DEPTHWISE:
             return self._depthwise(layer, row, x, pool, states)
+        if layer.name in self.direct and stuck is None and states is None:
+            out = self._buffer(target, "codes", (CHUNK, int(pool[OH] * pool[OW] * pool[N])), np.dtype(np.float32))[:n]
+            convolved(x, weights, bias, scale, bounds, row, pool, out)
+            return out
         if row[KH] == row[H] == row[OH] == 1 and row[KW] == row[W] == row[OW] == 1:
             left = x if x.dtype == weights.dtype else x.astype(weights.dtype)
         else:
             left = self._buffer(layer.name, "columns", (CHUNK * m, k), weights.dtype)[: n * m]
             columns(x, left, row)
         sums = self._buffer(layer.name, "sums", (CHUNK * m, int(row[N])), weights.dtype)[: n * m]
-        np.dot(left, weights, out=sums)
-        part = self.bypass.get(layer.name)
+        product(left, weights, sums)
         if part is not None:
             whole = np.dot(left, layer.matrix().astype(sums.dtype)) if part.listed is not None else sums
             sums = part.kept(sums.reshape(n, -1), whole.reshape(n, -1)).reshape(sums.shape)
@@ -193,6 +203,16 @@ class Forward:
             return weights, layer.bias.astype(dtype), (2.0**-layer.shift.astype(np.float64)).astype(dtype), bounds
         channels = int(self.network.shapes[layer.name][-1])
         return None, np.zeros(channels, dtype), np.ones(channels, dtype), bounds
+
+    def _direct(self, i: int) -> bool:
+        """Whether `convolved` knows layer i and the pooling after it."""
+        row = self.program.layers[i]
+        if not row[POOLED] or row[KIND] == DEPTHWISE or self.network.layers[i].name in self.bypass:
+            return False
+        pool = self.program.layers[i + 1]
+        window, pooling = row[[KH, KW, SH, SW, C, TOP, LEFT]].tolist(), pool[[KH, KW, SH, SW, TOP, LEFT]].tolist()
+        inside = row[OH] + 2 <= row[H] and row[OW] + 2 <= row[W] and 2 * pool[OH] <= row[OH] and 2 * pool[OW] <= row[OW]
+        return bool(inside) and window == [3, 3, 1, 1, 1, 0, 0] and pooling == [2, 2, 2, 2, 0, 0]
 
     def _buffer(self, name: str, use: str, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
         """Memory that a layer uses again for every chunk."""
@@ -278,6 +298,45 @@ def unpooled(row: Any) -> Any:
 def keep(values: Any, states: Any, offset: int) -> None:
     """Write float integers to their place in the states."""
     states[:, offset : offset + values.shape[1]] = values
+
+
+def product(left: Any, right: Any, out: Any) -> None:
+    """`left` @ `right` into `out`, as many rows at a time as are fastest."""
+    rows = SMALL // right.size
+    if rows < FEWEST or rows >= len(left):
+        np.dot(left, right, out=out)
+        return
+    for start in range(0, len(left), rows):
+        np.dot(left[start : start + rows], right, out=out[start : start + rows])
+
+
+@fused
+def convolved(x: Any, weights: Any, bias: Any, scale: Any, bounds: Any, layer: Any, pool: Any, out: Any) -> None:
+    """Codes (images, OH * OW * N) of one-channel images x (images, H * W), convolved by windows of 3 x 3 and pooled by 2 x 2,
+    whose four windows share 4 x 4 codes; no product is stored.
+    """
+    low, high, rounding = bounds[0], bounds[1], bounds[2]
+    n, width, one, two, three = place(pool[N]), place(layer[W]), place(1), place(2), place(3)
+    for image in range(len(out)):
+        for oh in range(pool[OH]):
+            for ow in range(pool[OW]):
+                at = place((oh * pool[OW] + ow) * pool[N])
+                a = place(2 * oh * layer[W] + 2 * ow)
+                b, c, d = a + width, a + two * width, a + three * width
+                a0, a1, a2, a3 = x[image, a], x[image, a + one], x[image, a + two], x[image, a + three]
+                b0, b1, b2, b3 = x[image, b], x[image, b + one], x[image, b + two], x[image, b + three]
+                c0, c1, c2, c3 = x[image, c], x[image, c + one], x[image, c + two], x[image, c + three]
+                d0, d1, d2, d3 = x[image, d], x[image, d + one], x[image, d + two], x[image, d + three]
+                for j in range(n):
+                    t, u, v = weights[0, j], weights[1, j], weights[2, j]
+                    p, q, r = weights[3, j], weights[4, j], weights[5, j]
+                    e, f, g = weights[6, j], weights[7, j], weights[8, j]
+                    s0 = a0 * t + a1 * u + a2 * v + b0 * p + b1 * q + b2 * r + c0 * e + c1 * f + c2 * g
+                    s1 = a1 * t + a2 * u + a3 * v + b1 * p + b2 * q + b3 * r + c1 * e + c2 * f + c3 * g
+                    s2 = b0 * t + b1 * u + b2 * v + c0 * p + c1 * q + c2 * r + d0 * e + d1 * f + d2 * g
+                    s3 = b1 * t + b2 * u + b3 * v + c1 * p + c2 * q + c3 * r + d1 * e + d2 * f + d3 * g
+                    best = max(max(s0, s1), max(s2, s3))
+                    out[image, at + j] = code((best + bias[j]) * scale[j], low, high, rounding)
 
 
 @compiled
