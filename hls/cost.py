@@ -15,15 +15,31 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.cost import Cost
 from hardpoint.errors import InputError
 from hardpoint.files import atomic_path
 from hardpoint.hls import verilog
-from hardpoint.hls.boards import Board, board, fit
-from hardpoint.hls.parts import TABLE, Part, Price, delay, frame, known, measured, pe, price, unit, write_table
+from hardpoint.hls.boards import Board, Fit, board, fit
+from hardpoint.hls.buffers import buffer_cost, shell_buffers, shell_cost
+from hardpoint.hls.parts import (
+    TABLE,
+    Part,
+    Price,
+    accumulator,
+    delay,
+    frame,
+    known,
+    measured,
+    memory,
+    pe,
+    price,
+    unit,
+    write_table,
+)
+from hardpoint.program import LIMITS, Limits
 
-__all__ = ["Breakdown", "array_cost", "breakdown", "designs", "largest_array", "table_parts"]
+__all__ = ["Breakdown", "array_cost", "breakdown", "designs", "largest_array", "table_parts", "with_buffers"]
 
 _PLAIN = Guard()
 _BESIDE = ("unprotected", "this array", "full TMR")
@@ -41,19 +57,16 @@ def array_cost(array: Array, taps: bool = False) -> Cost:
 
 
 def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
-    """The cost of an array's PEs by guard class, its operand skew, its sum alignment and its control.
+    """The cost of an array's PEs by guard class, its operand skew, its sum alignment and its control; of a
+    weight-stationary array's accumulators by guard class too, memories included.
 
     Control is the flags that travel through the PEs, once for each diagonal, and what paces the array.
     """
     verilog.parameters(array)  # refuses what the Verilog is not
-    if array.dataflow != "os":
-        raise InputError(
-            "only output-stationary arrays are made of parts whose cost is known, not weight-stationary ones"
-        )
     array = dataclasses.replace(array, taps=taps)
     pes, diagonals = _pes(array)
     skew, alignment = _skew(array), _alignment(array)
-    purposes = {**pes, "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
+    purposes = {**pes, **_accumulators(array), "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
     if array.recompute is not None:
         made = price(unit(array))
         purposes["recompute unit"] = _cost(made.lut, made.ff, made.dsp)
@@ -73,21 +86,36 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
             luts[name] += one.lut - one.shared_lut
             ffs[name] += one.ff - one.shared_ff
             dsps[name] += one.dsp
+            if array.dataflow == "ws" and col == array.cols - 1 and (col or row == array.rows - 1):
+                ffs[name] -= 1  # its flag that weights are taken goes nowhere
             merged[row + col] = max(merged.get(row + col, (0, 0)), (one.shared_lut, one.shared_ff))
     for row, col, bits, joined, line in _lines(array):
         ffs[f"PEs {array.guard(row, col)}"] -= bits * (joined > line.ff)  # the whole line became a shift register
+    unread = array.dataflow == "ws" and not array.taps  # where no votes are counted nobody reads which step is a pixel
     return (
         {name: _cost(luts[name], ffs[name], dsps[name]) for name in luts},
-        _cost(sum(lut for lut, _ in merged.values()), sum(ff for _, ff in merged.values())),
+        _cost(sum(lut for lut, _ in merged.values()), sum(ff - unread for _, ff in merged.values())),
     )
+
+
+def _accumulators(array: Array, memories: bool = True) -> dict[str, Cost]:
+    """Accumulators by guard class, with or without memories, and without what paces them, which the columns share."""
+    found: dict[str, Cost] = {}
+    for col in range(array.cols if array.dataflow == "ws" else 0):
+        one, name = price(accumulator(array, col)), f"accumulators {array.guard(0, col)}"
+        found[name] = found.get(name, _cost(0, 0)) + _cost(one.lut - one.shared_lut, one.ff - one.shared_ff)
+        if memories:
+            held = price(memory(array, col))
+            found[name] += _cost(held.lut, held.ff, 0, held.bram)
+    return found
 
 
 def _lines(array: Array) -> Iterator[tuple[int, int, int, int, Price]]:
     """Delay lines of the operands: row and column of the PE they end in, bits, whether they take in its register, price."""
-    edges = [(row, 0, row, array.act_bits) for row in range(1, array.rows)]
-    edges += [(0, col, col, array.wgt_bits) for col in range(1, array.cols)]
-    for row, col, depth, bits in edges:
-        joined = int(array.operand_lanes[row, col] == 1 and not array.taps)
+    edges = [(row, 0, row, array.act_bits, True) for row in range(1, array.rows)]
+    edges += [(0, col, col, array.wgt_bits, array.dataflow == "os") for col in range(1, array.cols)]
+    for row, col, depth, bits, joins in edges:  # a weight that stays has a clock enable of its own
+        joined = int(joins and array.operand_lanes[row, col] == 1 and not array.taps)
         yield row, col, bits, joined, price(delay(depth + joined))
 
 
@@ -102,21 +130,22 @@ def _skew(array: Array) -> Cost:
 
 def _alignment(array: Array) -> Cost:
     """Delay lines that bring the columns' sums together, the output register included."""
-    late = (array.column_map < array.acc_bits).any(0).astype(int)
+    late = ((array.column_map < array.acc_bits).any(0) & (array.dataflow == "os")).astype(int)
     lines = [price(delay(array.cols - col + int(late.max()) - int(late[col]))) for col in range(array.cols)]
     return _cost(array.acc_bits * sum(line.lut for line in lines), array.acc_bits * sum(line.ff for line in lines))
 
 
 def _control(array: Array) -> Cost:
-    """The array without PEs and delays: measured at two and three columns, and linear in their number.
+    """The array without PEs, delays and accumulators: measured at two and three columns, and linear in their number.
 
     Above 16 rows it is taken as proportional to them.
     """
     sizes = []
     for cols in (2, 3):
         part, narrow = frame(array, cols)
-        whole, delays = price(part), _skew(dataclasses.replace(narrow, taps=True)) + _alignment(narrow)
-        sizes.append((whole.lut - int(delays.lut or 0), whole.ff - int(delays.ff or 0)))
+        whole, inside = price(part), _skew(dataclasses.replace(narrow, taps=True)) + _alignment(narrow)
+        inside = sum(_accumulators(narrow, memories=False).values(), start=inside)
+        sizes.append((whole.lut - int(inside.lut or 0), whole.ff - int(inside.ff or 0)))
     (lut, ff), (more_lut, more_ff) = sizes
     extra, taller = array.cols - 2, max(array.rows, 16) / 16
     return _cost(
@@ -125,8 +154,8 @@ def _control(array: Array) -> Cost:
     )
 
 
-def _cost(lut: int, ff: int, dsp: int = 0) -> Cost:
-    return Cost("yosys", lut=lut, ff=ff, dsp=dsp, bram=0, uram=0)
+def _cost(lut: int, ff: int, dsp: int = 0, bram: int = 0) -> Cost:
+    return Cost("yosys", lut=lut, ff=ff, dsp=dsp, bram=bram, uram=0)
 
 
 def designs(array: Array) -> dict[str, Array]:
@@ -141,7 +170,7 @@ def designs(array: Array) -> dict[str, Array]:
     def under(guard: Guard, dsp: bool = False) -> Array:
         return dataclasses.replace(array, guards=(guard,), classes=(), dsp=dsp, recompute=None)
 
-    tmr, reduced = Guard(0, operand=True, drain=True), Guard(column, kind="rpr")
+    tmr, reduced = Guard(0, operand=True, drain=array.dataflow == "os"), Guard(column, kind="rpr")
     return {
         "unprotected": under(_PLAIN),
         "this array": array,
@@ -156,12 +185,15 @@ def designs(array: Array) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Breakdown:
-    """An array's cost by purpose, what its injection taps would add, and the designs it is compared with."""
+    """An array's cost by purpose, what its injection taps would add, the memories of the shell around it, and the designs
+    it is compared with, each with its own shell's memories."""
 
     array: Array
     purposes: dict[str, Cost]
     taps: Cost
+    buffers: dict[str, Cost]
     compared: dict[str, Cost]
+    fits: dict[str, Fit]
 
     def value(self) -> dict[str, Any]:
         """The same as plain numbers."""
@@ -169,16 +201,25 @@ class Breakdown:
         return {
             "source": "yosys",
             "board": on.name,
-            "parts": {name: {"lut": cost.lut, "ff": cost.ff, "dsp": cost.dsp} for name, cost in self.purposes.items()},
+            "parts": {
+                name: {"lut": cost.lut, "ff": cost.ff, "dsp": cost.dsp, "bram": cost.bram}
+                for name, cost in self.purposes.items()
+            },
             "taps": {"lut": self.taps.lut, "ff": self.taps.ff},
+            "buffers": {
+                name: {"lut": cost.lut, "bram": cost.bram, "uram": cost.uram, "source": cost.source}
+                for name, cost in self.buffers.items()
+            },
             "designs": {
                 name: {
                     "lut": cost.lut,
                     "ff": cost.ff,
                     "dsp": cost.dsp,
+                    "bram": cost.bram,
                     "share_of_luts": round((cost.lut or 0) / on.lut, 4),
-                    "binding": fit(cost, on).binding,
-                    "share": round(fit(cost, on).share, 4),
+                    "shares_with_buffers": {key: round(share, 4) for key, share in self.fits[name].shares.items()},
+                    "binding": self.fits[name].binding,
+                    "share": round(self.fits[name].share, 4),
                 }
                 for name, cost in self.compared.items()
             },
@@ -189,31 +230,38 @@ class Breakdown:
         on = board(self.array.board)
         size = f"{self.array.rows} x {self.array.cols} PEs, {self.array.act_bits} x {self.array.wgt_bits} bits, W = {self.array.acc_bits}"
         lines = [
-            f"{size}; Yosys' synthesis, without injection taps, shell and buffers",
+            f"{size}; Yosys' synthesis, without injection taps; the shell's memories are an estimate, its logic is not counted",
             "",
-            _row("", "LUT", "FF", "DSP"),
+            _row("", "LUT", "FF", "DSP", "BRAM18"),
         ]
         lines += [_row(name, *_counts(cost)) for name, cost in self.purposes.items()]
         lines += [_row("taps would add", *_counts(self.taps)), ""]
-        lines.append(_row("design", "LUT", "FF", "DSP", f"binds on {on.name}"))
+        lines.append(_row("shell's memories", "LUT", "", "URAM", "BRAM18"))
+        lines += [
+            _row(name, _count(cost.lut), "", _count(cost.uram), _count(cost.bram)) for name, cost in self.buffers.items()
+        ]
+        lines += ["", _row("design", "LUT", "FF", "DSP", "BRAM18", "of LUTs", f"with memories binds on {on.name}")]
         for name, cost in self.compared.items():
-            found = fit(cost, on)
-            lines.append(_row(name, *_counts(cost), f"{100 * found.share:.1f} % of {found.binding}"))
+            found, luts = self.fits[name], f"{100 * (cost.lut or 0) / on.lut:.1f} %"
+            lines.append(_row(name, *_counts(cost), luts, f"{100 * found.share:.1f} % of {found.binding}"))
         return lines
 
     def plot(self, path: Path) -> None:
-        """Draw LUTs of the parts as bars, and beside them the designs it is compared with; the format is the name's ending."""
+        """Draw LUTs of the parts as bars, beside them the designs it is compared with, and the block RAMs of accumulators
+        and shell; the format is the name's ending."""
         from matplotlib.figure import Figure
 
-        figure = Figure(figsize=(10, 4), layout="constrained")
-        rows = [
-            ("LUTs by purpose", {**self.purposes, "taps would add": self.taps}, "#0072B2"),
-            ("LUTs of the whole array", self.compared, "#E69F00"),
+        figure = Figure(figsize=(14, 4), layout="constrained")
+        held = {name: cost for name, cost in self.purposes.items() if cost.bram} | self.buffers
+        panels = [
+            ("LUTs by purpose", "LUTs (Yosys' synthesis)", "lut", {**self.purposes, "taps would add": self.taps}, "#0072B2"),
+            ("LUTs of the whole array", "LUTs (Yosys' synthesis)", "lut", self.compared, "#E69F00"),
+            ("Memories", "block RAMs of 18 Kbit (estimate)", "bram", held, "#009E73"),
         ]
-        for axes, (title, costs, colour) in zip(figure.subplots(1, 2), rows, strict=True):
-            axes.barh(list(costs), [cost.lut or 0 for cost in costs.values()], color=colour)
+        for axes, (title, label, key, costs, colour) in zip(figure.subplots(1, 3), panels, strict=True):
+            axes.barh(list(costs), [getattr(cost, key) or 0 for cost in costs.values()], color=colour)
             axes.invert_yaxis()
-            axes.set(title=title, xlabel="LUTs (Yosys' synthesis)")
+            axes.set(title=title, xlabel=label)
         try:
             with atomic_path(path) as part:
                 figure.savefig(part, format=path.suffix[1:] or "svg")
@@ -222,12 +270,12 @@ class Breakdown:
 
 
 def _row(name: str, *columns: str) -> str:
-    widths = (9, 9, 7, 24)
+    widths = (9, 9, 7, 9, 10, 36)
     return (f"{name:<26}" + "".join(f"{text:>{width}}" for text, width in zip(columns, widths, strict=False))).rstrip()
 
 
-def _counts(cost: Cost) -> tuple[str, str, str]:
-    return _count(cost.lut), _count(cost.ff), _count(cost.dsp)
+def _counts(cost: Cost) -> tuple[str, str, str, str]:
+    return _count(cost.lut), _count(cost.ff), _count(cost.dsp), _count(cost.bram)
 
 
 def _count(value: float | None) -> str:
@@ -245,24 +293,38 @@ def breakdown(array: Array, compare: bool = False) -> Breakdown:
     whole, tapped = array_cost(array), array_cost(array, taps=True)
     taps = Cost("yosys", lut=(tapped.lut or 0) - (whole.lut or 0), ff=(tapped.ff or 0) - (whole.ff or 0))
     beside = {name: one for name, one in designs(array).items() if compare or name in _BESIDE}
-    return Breakdown(array, purposes, taps, {name: array_cost(one) for name, one in beside.items()})
+    compared = {name: array_cost(one) for name, one in beside.items()}
+    fits = {name: fit(with_buffers(cost, beside[name]), board(array.board)) for name, cost in compared.items()}
+    buffers = {name: buffer_cost(one) for name, one in shell_buffers(array).items()}
+    return Breakdown(array, purposes, taps, buffers, compared, fits)
+
+
+def with_buffers(cost: Cost, array: Array, limits: Limits = LIMITS) -> Cost:
+    """`cost` of `array` and the memories of the shell around it: an estimate, as those are.
+
+    >>> with_buffers(array_cost(Array(8, 8)), Array(8, 8)).bram
+    231
+    """
+    return dataclasses.replace(cost, source="estimate") + shell_cost(array, limits)
 
 
 def largest_array(
-    on: Board, guard: Guard = _PLAIN, taps: bool = False, limit: float = 1.0
+    on: Board, guard: Guard = _PLAIN, taps: bool = False, limit: float = 1.0, limits: Limits | None = LIMITS
 ) -> tuple[Array, Cost] | None:
-    """The largest square array with `guard` in all PEs that takes at most `limit` of a board's LUTs and flip-flops.
+    """The largest square array with `guard` in all PEs that takes at most `limit` of each of a board's resources, and
+    with the memories of a shell for `limits` no more than the board has; `limits` None: the array alone.
 
-    None if not even one PE fits. The shell around the array is not counted.
+    None if not even one PE fits. The logic of the shell is not counted.
 
-    >>> largest_array(board("pynq-z2"), limit=0.7)[0].rows >= 14
-    True
+    >>> [largest_array(board("pynq-z2"), limit=0.7, limits=one)[0].rows >= 14 for one in (None, LIMITS)]
+    [True, False]
     """
     found = None
     for size in range(1, 65):
         array = Array(size, size, (guard,), board=on.name, taps=taps)
         cost = array_cost(array, taps)
-        if not fit(cost, on).fits(limit):
+        whole = cost if limits is None else with_buffers(cost, array, limits)
+        if not fit(cost, on).fits(limit) or not fit(whole, on).fits():
             break
         found = array, cost
     return found
@@ -273,8 +335,17 @@ def table_parts() -> list[Part]:
     found = {delay(depth) for depth in range(1, 67)}
     for array in _usual_arrays():
         found |= {pe(array, row, col) for row in range(array.rows) for col in range(array.cols)}
-        found |= {frame(array, cols)[0] for cols in (2, 3)}
+        for part, narrow in (frame(array, cols) for cols in (2, 3)):
+            found |= {part} | ({accumulator(narrow, 0)} if array.dataflow == "ws" else set())
+        if array.dataflow == "ws":
+            found |= {one(array, col) for one in (accumulator, memory) for col in range(array.cols)}
+    for lanes in (8, 16):
+        found |= {unit(Array(1, 1, recompute=Recompute(lanes, guard), taps=False)) for guard in (_PLAIN, Guard(14))}
     return sorted(found)
+
+
+_STATIONARY = (Guard(14), Guard(0, operand=True), Guard(16), Guard(12))
+"""Guards of the weight-stationary arrays in the shipped table; with taps the first."""
 
 
 def _usual_arrays() -> Iterator[Array]:
@@ -286,6 +357,11 @@ def _usual_arrays() -> Iterator[Array]:
             if column in (0, 12, 14, 16):
                 yield Array.columns_hardened(2, 2, Guard(column, True, True), 1, taps=taps)
         yield Array.columns_hardened(2, 2, Guard(14, kind="rpr"), 1, taps=taps)
+    for taps in (False, True):
+        for guard in _STATIONARY[: 1 if taps else None]:
+            yield Array.columns_hardened(2, 2, guard, 1, dataflow="ws", taps=taps)
+        for size in (8,) if taps else (4, 8, 16):
+            yield Array(size, 1, dataflow="ws", taps=taps)
     for column in (12, 14, 16):
         yield Array.columns_hardened(2, 2, Guard(column, operand=True), 1, taps=False)
         yield Array.columns_hardened(2, 2, Guard(column, drain=True), 1, taps=False)

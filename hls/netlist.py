@@ -110,8 +110,11 @@ class Netlist:
         }
 
     def following(self, ports: Sequence[str]) -> dict[str, int]:
-        """Primitives by type that nothing but the inputs `ports` and constants decides, through registers too."""
-        known = {bit for port in ports for bit in self.ports[port]}
+        """Primitives by type that nothing but the inputs `ports` and constants decides, through registers too.
+
+        `flags[2]` names one bit of a port.
+        """
+        known = {bit for port in ports for bit in self._port(port)}
         known |= {bit for cell in self.cells for bits in cell.outputs.values() for bit in bits}
         left = list(self.cells)
         while True:
@@ -123,6 +126,10 @@ class Netlist:
             known -= {bit for cell in outside for bits in cell.outputs.values() for bit in bits}
             gone = {cell.name for cell in outside}
             left = [cell for cell in left if cell.name not in gone]
+
+    def _port(self, port: str) -> Sequence[Bit]:
+        name, _, index = port.partition("[")
+        return self.ports[name][int(index[:-1]) :][:1] if index else self.ports[name]
 
     @cached_property
     def levels(self) -> Levels:

@@ -2,7 +2,8 @@
 
 Three things tell an array from the sum of its modules. What `flags_in` alone decides in a PE is the same in all PEs of a
 diagonal, and merges. The top row's drain registers take nothing from above. And an operand register at the array's edge
-ends the delay line before it, so both become one shift register.
+ends the delay line before it, so both become one shift register. In a weight-stationary array what paces the
+accumulators is one chain for all columns, each of which delays it by a cycle.
 
 LUTs, carry chains and flip-flops of 7 series and UltraScale+ are alike, and Yosys maps these modules to the same
 primitives for both: parts are synthesised for the former.
@@ -10,6 +11,7 @@ primitives for both: parts are synthesised for the former.
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from collections.abc import Mapping
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from hardpoint.array import Array
+from hardpoint.array import Array, Guard, most_carry
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls import verilog
@@ -28,10 +30,12 @@ __all__ = [
     "TABLE",
     "Part",
     "Price",
+    "accumulator",
     "delay",
     "frame",
     "known",
     "measured",
+    "memory",
     "pe",
     "price",
     "source_digests",
@@ -47,7 +51,9 @@ TABLE = Path(__file__).parent / "costs.json"
 class Part:
     """A module of the core with its parameters.
 
-    `kind` is "whole", "top row" (a PE with nothing above) or "frame" (the array with its PEs taken out).
+    `kind` is "whole", "top row" (an output-stationary PE with nothing above), "second row" (a weight-stationary PE below
+    an unguarded one with nothing above, whose sum's high bits are its sign), "frame" (the array with its PEs and memories
+    taken out) or "no memory" (an accumulator without it).
     """
 
     module: str
@@ -66,13 +72,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Price:
-    """LUTs, flip-flops and DSPs of a part, and how much of them merges among PEs of one diagonal."""
+    """LUTs, flip-flops and DSPs of a part, how much of them merges among PEs of one diagonal, and block RAMs of 18 Kbit."""
 
     lut: int
     ff: int
     dsp: int = 0
     shared_lut: int = 0
     shared_ff: int = 0
+    bram: int = 0
 
 
 def pe(array: Array, row: int, col: int) -> Part:
@@ -81,11 +88,11 @@ def pe(array: Array, row: int, col: int) -> Part:
     >>> str(pe(Array(2, 2, taps=False), 0, 0))
     'hp_pe, top row: ABOVE=1 ABOVE_SPLIT=24 B=24 DRAIN=1 EVENTS=0 LATE=0 LEFT=1 M=8 N=8 OPERAND=1 TAPS=0 W=24'
     """
+    if array.dataflow == "ws":
+        return _stationary(array, row, col)
     column, lanes, drains = array.column_map, array.operand_lanes, array.drain_lanes
     split = int(column[row, col]) if drains[row, col] == 3 else array.acc_bits
     above = int(column[row - 1, col]) if row and drains[row - 1, col] == 3 else array.acc_bits
-    more = {"REDUCED": int(array.guard(row, col).kind == "rpr"), "DSP": int(array.dsp)}
-    more = {name: 1 for name, value in more.items() if value}
     one = lanes[row, col] == 1  # three lanes take each lane as it comes
     return Part.of(
         "hp_pe",
@@ -102,8 +109,67 @@ def pe(array: Array, row: int, col: int) -> Part:
         LATE=int((column[:, col] < array.acc_bits).any()),
         TAPS=int(array.taps),
         EVENTS=int(array.taps and bool((column[: row + 1, col] < array.acc_bits).any())),  # nothing above can disagree
+        **_kinds(array, row, col),
+    )
+
+
+def _stationary(array: Array, row: int, col: int) -> Part:
+    """The same of a weight-stationary array, whose top row has a parameter of its own."""
+    lanes, column = array.operand_lanes, int(array.column_map[row, col])
+    product = column == array.acc_bits and not array.taps and not array.dsp  # what comes from the top row
+    return Part.of(
+        "hp_ws_pe",
+        "second row" if row == 1 and product else "whole",
+        M=array.act_bits,
+        N=array.wgt_bits,
+        W=array.acc_bits,
+        B=column,
+        OPERAND=int(lanes[row, col]),
+        LEFT=int(lanes[row, col - 1]) if lanes[row, col] == 1 and col else 1,
+        TOP=int(row == 0),
+        TAPS=int(array.taps),
+        EVENTS=int(array.taps and column < array.acc_bits),
+        **_kinds(array, row, col),
+    )
+
+
+def _kinds(array: Array, row: int, col: int) -> dict[str, int]:
+    """Parameters of a PE that only some have."""
+    kinds = {"REDUCED": int(array.guard(row, col).kind == "rpr"), "DSP": int(array.dsp)}
+    return {name: 1 for name, value in kinds.items() if value}
+
+
+def accumulator(array: Array, col: int) -> Part:
+    """The accumulator below column `col` of a weight-stationary array, without its memory.
+
+    >>> str(accumulator(Array(2, 2, dataflow="ws", taps=False), 0))
+    'hp_ws_sum, no memory: ADDRESS=8 B=24 DEPTH=256 EVENTS=0 TAPS=0 W=24'
+    """
+    column = int(array.column_map[0, col])
+    more = {}
+    if array.guard(0, col).kind == "rpr":
+        more = {"REDUCED": 1, "BOUND": most_carry(array.act_bits, array.wgt_bits, column)}
+    return Part.of(
+        "hp_ws_sum",
+        "no memory",
+        W=array.acc_bits,
+        B=column,
+        DEPTH=array.depth,
+        ADDRESS=(array.depth - 1).bit_length(),
+        TAPS=int(array.taps),
+        EVENTS=int(array.taps and column < array.acc_bits),
         **more,
     )
+
+
+def memory(array: Array, col: int) -> Part:
+    """The memory of that accumulator: three copies of the guarded columns.
+
+    >>> str(memory(Array(2, 2, (Guard(14),), dataflow="ws"), 0))
+    'hp_memory, whole: ADDRESS=8 DEPTH=256 WIDTH=44'
+    """
+    width = 3 * array.acc_bits - 2 * int(array.column_map[0, col])
+    return Part.of("hp_memory", WIDTH=width, DEPTH=array.depth, ADDRESS=(array.depth - 1).bit_length())
 
 
 def unit(array: Array) -> Part:
@@ -120,13 +186,16 @@ def delay(depth: int) -> Part:
 def frame(array: Array, cols: int) -> tuple[Part, Array]:
     """The array without its PEs, narrowed to `cols` unguarded columns of the least width; and that narrow array.
 
-    Its rows are the next power of two, at most 16: what paces 9 rows is taken as what paces 16, some LUTs more.
+    Its rows are the next power of two, at most 16: what paces 9 rows is taken as what paces 16, some LUTs more. A
+    weight-stationary array keeps its accumulators, which share what paces them.
     """
     rows = min(1 << (array.rows - 1).bit_length(), 16)
-    narrow = Array(rows, cols, act_bits=2, wgt_bits=2, acc_bits=12, taps=array.taps)
+    narrow = dataclasses.replace(array, rows=rows, cols=cols, guards=(Guard(),), classes=(), recompute=None)
+    narrow = dataclasses.replace(narrow, act_bits=2, wgt_bits=2, acc_bits=12)
     part = Part.of(
-        verilog.TOP,
+        verilog.top(array),
         "frame",
+        **({"DEPTH": array.depth} if array.dataflow == "ws" else {}),
         R=narrow.rows,
         C=cols,
         M=2,
@@ -151,16 +220,31 @@ def price(part: Part) -> Price:
 def measured(part: Part, sources: Mapping[str, str] | None = None) -> Price:
     """What `part` of `sources` (the core's Verilog) costs by synthesis, whatever the table says."""
     sources = verilog.needed(dict(verilog.sources() if sources is None else sources), part.module)
-    if part.kind == "frame":
-        sources["hp_pe.v"] = _hollow(sources["hp_pe.v"])
-    elif part.kind == "top row":
-        sources["hp_pe.v"] = _topmost(sources["hp_pe.v"])
-    control = ("clk", "rst", "en", "flags_in") if part.module == "hp_pe" else ()
+    for name in _HOLLOW.get((part.module, part.kind), ()):
+        sources[name] = _hollow(sources[name])
+    if part.kind == "top row":
+        sources["hp_pe.v"] = _tied(sources["hp_pe.v"], "drain_in", "0")
+    elif part.kind == "second row":
+        extended = "{sent[3*W-1:W], {W-M-N+1{sent[M+N-1]}}, sent[M+N-2:0]}"
+        sources["hp_ws_pe.v"] = _tied(sources["hp_ws_pe.v"], "sum_in", extended, "sent")
+    control = ("clk", "rst", "en", *_PACE[part.module]) if part.module in _PACE else ()
     parameters = dict(part.parameters)
-    made = synthesise(part.module, parameters, dsp="DSP" in parameters, sources=sources, control=control)
-    numbers = (made.cost.lut, made.cost.ff, made.cost.dsp, made.shared.lut, made.shared.ff)
+    made = synthesise(
+        part.module, parameters, dsp="DSP" in parameters, memories=part.module == "hp_memory", sources=sources, control=control
+    )  # fmt: skip
+    numbers = (made.cost.lut, made.cost.ff, made.cost.dsp, made.shared.lut, made.shared.ff, made.cost.bram)
     return Price(*(int(number or 0) for number in numbers))
 
+
+_PACE = {"hp_pe": ["flags_in"], "hp_ws_pe": ["flags_in[0]", "flags_in[2]"], "hp_ws_sum": ["step_in"]}
+"""Inputs that neighbours send on a cycle later: what they alone decide merges. (A weight is taken by rows: flag 1 does not.)"""
+
+_HOLLOW = {
+    (verilog.TOP, "frame"): ["hp_pe.v"],
+    (verilog.WS_TOP, "frame"): ["hp_ws_pe.v", "hp_memory.v"],
+    ("hp_ws_sum", "no memory"): ["hp_memory.v"],
+}
+"""Files whose module is taken out."""
 
 _HEAD = re.compile(r"^module .*?^\);\n", re.S | re.M)
 
@@ -169,25 +253,25 @@ def _hollow(module: str) -> str:
     """The head of a Verilog module as a black box."""
     head = _HEAD.search(module)
     if head is None:
-        raise InputError("hp_pe.v has no module with a list of ports")
+        raise InputError("the Verilog of a part has no module with a list of ports")
     return f"(* blackbox *)\n{head.group()}endmodule\n"
 
 
-def _topmost(module: str) -> str:
-    """A PE whose `drain_in` is zero, as the array ties it in its top row."""
-    port = re.search(r"^ *input wire (\[[^\n]*\]) drain_in,\n", module, re.M)
+def _tied(module: str, port: str, value: str, instead: str = "") -> str:
+    """A module whose input bus `port` is a wire of `value`; this may use the bus `instead`, which takes the port's place."""
+    found = re.search(rf"^( *input wire (\[[^\n]*\]) ){port},\n", module, re.M)
     head = _HEAD.search(module)
-    if port is None or head is None:
-        raise InputError("hp_pe.v has no port drain_in")
-    tied = head.group().replace(port.group(), "") + f"    wire {port.group(1)} drain_in = 0;\n"
-    return module.replace(head.group(), tied)
+    if found is None or head is None:
+        raise InputError(f"the Verilog of a part has no port {port}")
+    tied = head.group().replace(found.group(), f"{found[1]}{instead},\n" if instead else "")
+    return module.replace(head.group(), f"{tied}    wire {found[2]} {port} = {value};\n")
 
 
 def source_digests(sources: Mapping[str, str]) -> dict[str, str]:
     """Names the Verilog that each module of the table is made of, by content."""
     return {
         module: digest(*(text for item in sorted(verilog.needed(dict(sources), module).items()) for text in item))
-        for module in ("hp_pe", "hp_delay", verilog.TOP)
+        for module in ("hp_pe", "hp_delay", verilog.TOP, "hp_ws_pe", "hp_ws_sum", "hp_memory", verilog.WS_TOP, "hp_recompute")
     }
 
 
@@ -211,7 +295,7 @@ def _table() -> dict[str, list[int]]:
 
 def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], prices: Mapping[Part, Price]) -> None:
     """Write the table of parts, with digests of the Verilog that they were made from."""
-    rows = {str(part): [p.lut, p.ff, p.dsp, p.shared_lut, p.shared_ff] for part, p in sorted(prices.items())}
+    rows = {str(part): list(dataclasses.astuple(p)) for part, p in sorted(prices.items())}
     write_json(
         path,
         {"format": "hardpoint costs 1", "yosys": version(), "sources": source_digests(sources), "parts": rows},
