@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.errors import InputError
-from hardpoint.faults import EFFECTS, FAULT, PERMANENT, SITES
+from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES
 from hardpoint.files import digest, load_json, only_keys, write_json
 from hardpoint.layers import Conv, Dense, Gemm, Layer
 from hardpoint.mapping import Tiling
@@ -38,8 +38,8 @@ class StuckBit:
     value: int
 
     def __post_init__(self) -> None:
-        if self.site not in SITES:
-            raise InputError(f"a stuck bit's site is one of {', '.join(SITES)}, not {self.site!r}")
+        if self.site not in PE_SITES:
+            raise InputError(f"a stuck bit's site is one of {', '.join(PE_SITES)}, not {self.site!r}")
         for key, high in (("row", 63), ("col", 63), ("copy", 3), ("bit", 31), ("value", 1)):
             _whole(f"a stuck bit's {key}", getattr(self, key), 0, high)
 

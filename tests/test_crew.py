@@ -111,6 +111,10 @@ def test_bad_crews_are_named() -> None:
     ):
         with pytest.raises(InputError, match=message):
             Crew(Squares(), *arguments)  # type: ignore[arg-type]
+
+
+@pytest.mark.pc
+def test_a_scheduler_that_is_none_is_named() -> None:
     with pytest.raises(InputError, match="no Dask scheduler with a worker at nonsense"), Crew(Squares(), 1, "nonsense") as crew:
         list(crew.played(items(1)))
 
