@@ -71,6 +71,7 @@ def test_bypass_zeroes_the_weights_of_a_pe(seed: int) -> None:
     assert (sums == literal.layer(array, tiling, a, w * tiling.spread(~bypass), False)).all()
 
 
+@pytest.mark.pc  # a minute, about the tests' own reference
 def test_live_is_what_can_change_a_sum() -> None:
     """Every live flip of an unguarded weight-stationary array changes a sum for some operands; a dead one never does."""
     rng = np.random.default_rng(0)
