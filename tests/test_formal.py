@@ -33,7 +33,7 @@ def test_a_voter_with_one_term_missing_is_refuted():
 
 
 def test_a_register_that_ignores_the_enable_is_refuted():
-    sources = broken("hp_low.v", "if (en && valid) lo", "if (valid) lo")
+    sources = broken("hp_low.v", "if (en && (DOWN != 0 || valid)) lo", "if (DOWN != 0 || valid) lo")
     assert prove(Theorem("held", 4, 4, 12, Guard(7)), sources=sources).proved is False
 
 
