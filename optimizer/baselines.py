@@ -13,8 +13,16 @@ from hardpoint.optimizer.space import Point
 __all__ = ["METHODS", "LatinHypercube", "Penalty", "RandomSearch"]
 
 
-class RandomSearch(Search):
-    """Points in random order, none twice.
+class LatinHypercube(Search):
+    """One Latin hypercube of `initial` points, and random points once it is used up."""
+
+    def _acquisition(self) -> NDArray[np.float64]:
+        rng = np.random.default_rng([self._seed, len(self.told)])
+        return rng.random(len(self.space.points))
+
+
+class RandomSearch(LatinHypercube):
+    """Points in random order from the first on, none twice.
 
     >>> from hardpoint.optimizer.space import Space
     >>> search = RandomSearch(Space({"x": tuple(range(9))}), constraints=0, seed=1)
@@ -22,20 +30,8 @@ class RandomSearch(Search):
     9
     """
 
-    def _acquisition(self) -> NDArray[np.float64]:
-        rng = np.random.default_rng([self._seed, len(self.told)])
-        return rng.random(len(self.space.points))
-
     def _spread(self) -> list[int]:
         return []
-
-
-class LatinHypercube(Search):
-    """One Latin hypercube of `initial` points, and random points once it is used up."""
-
-    def _acquisition(self) -> NDArray[np.float64]:
-        rng = np.random.default_rng([self._seed, len(self.told)])
-        return rng.random(len(self.space.points))
 
 
 class Penalty(Search):

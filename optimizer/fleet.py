@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hardpoint.array import Array
 from hardpoint.defects import fleet as draw_fleet
 from hardpoint.defects import load_maps, pattern
@@ -21,7 +19,7 @@ from hardpoint.host.emulator import Emulator
 from hardpoint.host.provenance import versions
 from hardpoint.network import Network
 from hardpoint.statistics import Interval, wilson
-from hardpoint.training.fleet import Curves, Retraining
+from hardpoint.training.fleet import Curves, Retraining, accuracy, hits
 from hardpoint.training.fleet_curves import Curve, Resilience, Schedule
 from hardpoint.training.fleet_groups import fused, in_groups_of
 from hardpoint.training.fleet_policies import Outcome, by_groups, fixed, selection, untrained
@@ -93,7 +91,10 @@ class FleetResult:
         return {
             "clean": {"validation": self.clean_validation, "test": self.clean_test},
             "target": self.target,
-            "resilience": {**dataclasses.asdict(self.resilience), "images": [_finite(n) for n in self.resilience.images]},
+            "resilience": {
+                **dataclasses.asdict(self.resilience),
+                "images": [_finite(n) for n in self.resilience.images],
+            },
             "resilience_epochs": self.resilience.spent / self.epoch,
             "policies": policies,
             "chips": [dataclasses.asdict(chip) for chip in self.chips],
@@ -103,7 +104,8 @@ class FleetResult:
 
 def retrain(fleet: Fleet, network: Network, data: Any, folder: Path, task: Task) -> FleetResult:
     """Run the whole method in `folder`; what is there already is not done again."""
-    curves = _curves(fleet, network, data, folder)
+    clean = accuracy(network, data)
+    curves = _curves(fleet, network, data, folder, clean)
     ask = curves.retraining
     target, schedule = ask.target, ask.schedule
 
@@ -131,7 +133,7 @@ def retrain(fleet: Fleet, network: Network, data: Any, folder: Path, task: Task)
     seconds, images = curves.seconds()
     epoch = len(data.train)
     result = FleetResult(
-        curves.clean, _accuracy(network, data.test)[0], target, epoch, resilience, tuple(outcomes), chips,
+        clean, hits(network, data.test) / len(data.test), target, epoch, resilience, tuple(outcomes), chips,
         seconds / max(images, 1) * epoch,
     )  # fmt: skip
     write_json(folder / "fleet.json", {**result.table(), "asked": said(fleet, network, data), "versions": versions()})
@@ -151,9 +153,8 @@ def said(fleet: Fleet, network: Network, data: Any) -> dict[str, Any]:
     return {**named, "rows": maps[0].rows, "cols": maps[0].cols, **asked}
 
 
-def _curves(fleet: Fleet, network: Network, data: Any, folder: Path) -> Curves:
+def _curves(fleet: Fleet, network: Network, data: Any, folder: Path, clean: float) -> Curves:
     schedule = Schedule.epochs(len(data.train), fleet.budget)
-    clean, _ = _accuracy(network, data.validation)
     return Curves(Retraining(network, data, schedule, clean - fleet.drop, seed=fleet.seed), folder)
 
 
@@ -193,25 +194,14 @@ def _measured(fleet: Fleet, outcome: Outcome, curves: Curves, data: Any, task: T
         network = Network.load(path)
         array = Array(chip.rows, chip.cols, dataflow="ws")
         engine = Emulator(network, array, bypass=chip.bypass)
-        validation, _ = _accuracy(engine.run, data.validation)
-        _, hits = _accuracy(engine.run, data.test)
-        interval = wilson(hits, len(data.test))
+        validation = hits(engine.run, data.validation) / len(data.validation)
+        interval = wilson(hits(engine.run, data.test), len(data.test))
         reached = curves.curve(served).reached(curves.retraining.target)
         chips.append(
             Chip(name, chip.rate, str(path.relative_to(curves.folder)), served.chip, reached or 0, validation, interval)
         )
         done(i + 1)
     return tuple(chips)
-
-
-def _accuracy(run: Any, split: Any, batch: int = 1000) -> tuple[float, int]:
-    """Accuracy of what `run` answers on a part of the data, and its hits."""
-    x, y = split.x, split.y
-    hits = sum(
-        int((run(np.asarray(x[i : i + batch], np.int64)).argmax(axis=1) == y[i : i + batch]).sum())
-        for i in range(0, len(y), batch)
-    )
-    return hits / len(y), hits
 
 
 def fleet_on(

@@ -6,7 +6,7 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,11 +19,11 @@ from hardpoint.errors import InputError
 from hardpoint.faultmap import FaultMap, masked, masks
 from hardpoint.files import digest
 from hardpoint.network import Network
-from hardpoint.training.data import DataSet
+from hardpoint.training.data import DataSet, Split
 from hardpoint.training.fleet_curves import Curve, Schedule
 from hardpoint.training.fleet_twin import Adam, Twin
 
-__all__ = ["Curves", "Retraining"]
+__all__ = ["Curves", "Retraining", "accuracy", "hits"]
 
 FORMAT = "hardpoint fleet 1"
 SCHEMA = f"""
@@ -70,7 +70,6 @@ class Curves:
 
     def __init__(self, retraining: Retraining, folder: str | os.PathLike[str]) -> None:
         self.retraining, self.folder = retraining, Path(folder)
-        self.clean = accuracy(retraining.network, retraining.data)
         self._trainer: tuple[Twin, Any, Any] | None = None
         self.folder.mkdir(parents=True, exist_ok=True)
         path, subject = self.folder / "fleet.sqlite", retraining.subject
@@ -178,11 +177,14 @@ class Curves:
             raise InputError(f"{path}: {error}") from None
 
 
-def accuracy(network: Network, data: DataSet, batch: int = 1000) -> float:
-    """Accuracy of `network` on the validation part, by its integers."""
-    x, y = data.validation.x, data.validation.y
-    hits = sum(
-        int((network(np.asarray(x[i : i + batch], np.int64)).argmax(axis=1) == y[i : i + batch]).sum())
-        for i in range(0, len(y), batch)
+def hits(run: Callable[[NDArray[np.int64]], NDArray[np.int64]], part: Split, batch: int = 1000) -> int:
+    """Samples of `part` whose first largest output, as `run` answers (a network, a device), is their label."""
+    return sum(
+        int((run(np.asarray(part.x[i : i + batch], np.int64)).argmax(axis=1) == part.y[i : i + batch]).sum())
+        for i in range(0, len(part), batch)
     )
-    return hits / len(y)
+
+
+def accuracy(network: Network, data: DataSet) -> float:
+    """Accuracy of `network` on the validation part, by its integers."""
+    return hits(network, data.validation) / len(data.validation)
