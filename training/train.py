@@ -60,7 +60,7 @@ class Recipe:
 RECIPES = {
     "mnist": Recipe(6, 3, 128),
     "fashion": Recipe(10, 4, 128),
-    "cifar10": Recipe(26, 5, 64, quantised_rate=5e-4, augment=True),
+    "cifar10": Recipe(36, 5, 64, quantised_rate=5e-4, augment=True),
     "kws": Recipe(30, 8, 64),
 }
 """How the data sets are trained that need fewer epochs, or more, than `Recipe()` has."""
