@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
-from hardpoint.draw import draw
 from hardpoint.errors import InputError
 from hardpoint.host.campaign import Engine
+from hardpoint.host.drawing import draw
 from hardpoint.network import Network
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
