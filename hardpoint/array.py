@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_json, only_keys, write_json
+from hardpoint.fixed import Fixed
+from hardpoint.layers import MOST_SHIFT, Conv, Dense
 from hardpoint.network import Network
 
 __all__ = ["Array", "Guard", "Recompute", "baugh_wooley_constant", "carry_bits", "most_carry"]
@@ -93,7 +95,9 @@ class Array:
     numbers) or of each PE (`rows` tuples of `cols` numbers). Operands have `act_bits` and `wgt_bits` (2 to 8),
     accumulators `acc_bits` (12 to 32). `dsp`: the multiplier sits in a DSP block. Weight-stationary arrays
     (`dataflow` "ws") have an accumulator memory of `depth` words below each column, and one guard class per column.
-    `ecc`: on-chip buffers hold (72, 64) SECDED words (`hardpoint.ecc`).
+    `ecc`: on-chip buffers hold (72, 64) SECDED words (`hardpoint.ecc`). `policy` "direct" guards the same columns of every
+    layer's sums; "configurable" moves each layer's weights up as far as they fit (`shifts`), and so the columns of its
+    sums that are guarded down. For that the PEs' weight operands may have `headroom`, 0 to 7 bits above `wgt_bits`.
 
     >>> a = Array.columns_hardened(8, 8, Guard(14), hardened=2)
     >>> a.classes
@@ -117,6 +121,8 @@ class Array:
     period_ns: float = 10.0
     depth: int = 256
     ecc: bool = False
+    policy: str = "direct"
+    headroom: int = 0
 
     def __post_init__(self) -> None:
         for key, low, high, why in (
@@ -126,16 +132,20 @@ class Array:
             ("wgt_bits", 2, 8, "weight bits"),
             ("acc_bits", 12, 32, "accumulator bits"),
             ("depth", 16, 4096, "words of an accumulator memory"),
+            ("headroom", 0, 7, "headroom above weights, in bits,"),
         ):
             value = getattr(self, key)
             if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
                 raise InputError(f"{why} must be {low} to {high}, not {value}")
-        if self.acc_bits < self.act_bits + self.wgt_bits:
-            raise InputError(
-                f"accumulator bits must be at least {self.act_bits + self.wgt_bits}, the width of a product, not {self.acc_bits}"
-            )
+        product = self.act_bits + self.pe_wgt_bits
+        if self.acc_bits < product:
+            raise InputError(f"accumulator bits must be at least {product}, the width of a product, not {self.acc_bits}")
         if self.dataflow not in ("os", "ws"):
             raise InputError(f"dataflow is os or ws, not {self.dataflow!r}")
+        if self.policy not in ("direct", "configurable"):
+            raise InputError(f"the guard policy is direct or configurable, not {self.policy!r}")
+        if self.policy == "direct" and self.headroom:
+            raise InputError(f"headroom serves the configurable policy: with policy direct it must be 0, not {self.headroom}")
         if not 1 <= len(self.guards) <= 3:
             raise InputError(f"an array has 1 to 3 guard classes, not {len(self.guards)}")
         for guard in (*self.guards, *([] if self.recompute is None else [self.recompute.guard])):
@@ -192,6 +202,11 @@ class Array:
         return self.per_pe(lambda guard: self.acc_bits if guard.column is None else guard.column)
 
     @property
+    def pe_wgt_bits(self) -> int:
+        """Bits of the weight operand of a PE, or of a lane of the recompute unit."""
+        return self.wgt_bits + self.headroom
+
+    @property
     def site_rows(self) -> int:
         """Rows that hold sites: those of the PEs, and the accumulator row of a weight-stationary array below them."""
         return self.rows + (self.dataflow == "ws")
@@ -229,15 +244,14 @@ class Array:
     def unit_carry_bits(self) -> int:
         """Width of the carry into the guarded columns of the recompute unit."""
         lanes = 1 if self.recompute is None else self.recompute.lanes
-        return carry_bits(self.act_bits, self.wgt_bits, self.unit_column, self.acc_bits, lanes)
+        return carry_bits(self.act_bits, self.pe_wgt_bits, self.unit_column, self.acc_bits, lanes)
 
     def carry_bits(self, guard: Guard) -> int:
         """Width cw of the carry into the guarded columns of a PE with `guard`; 0 where it is no site."""
         if guard.kind == "rpr":
             return 0
-        return carry_bits(
-            self.act_bits, self.wgt_bits, self.acc_bits if guard.column is None else guard.column, self.acc_bits
-        )
+        column = self.acc_bits if guard.column is None else guard.column
+        return carry_bits(self.act_bits, self.pe_wgt_bits, column, self.acc_bits)
 
     def check(self, network: Network) -> None:
         """Raise an InputError if the array cannot compute `network` exactly, naming layer, bound and value."""
@@ -257,6 +271,46 @@ class Array:
                     f"layer {layer.name}: its sums need {need} bits, the array's accumulators have {self.acc_bits}"
                 )
 
+    def shifts(self, network: Network) -> tuple[int, ...]:
+        """Per array layer of `network`, the bits d by which its weights and biases are moved to the left on their way to the PEs.
+
+        As many as the PEs' operands and accumulators leave free; none with policy `direct`. Guard column B of the array is
+        column B - d of the layer's own sums, which end at W - d.
+
+        >>> s8, long, short = Fixed.parse("s8.0"), [[127], [127]], [[1], [1]]
+        >>> layers = Dense("a", "input", long, [0], 4, s8, s8), Dense("b", "input", short, [0], 4, s8, s8)
+        >>> network = Network((2,), Fixed.parse("u8.0"), layers)
+        >>> Array(4, 4, acc_bits=20, policy="configurable", headroom=4).shifts(network), Array(4, 4).shifts(network)
+        ((3, 4), (0, 0))
+        """
+        if self.policy == "direct":
+            return (0,) * len(network.gemms)
+
+        def free(layer: Conv | Dense) -> tuple[int, int, int]:
+            most = MOST_SHIFT - int(layer.shift.max())  # of the requantiser
+            return self.pe_wgt_bits - layer.weight_format.bits, self.acc_bits - network.accumulator_bits(layer), most
+
+        return tuple(max(0, min(free(layer))) for layer in network.gemms)
+
+    def deployed(self, network: Network, shifts: tuple[int, ...] | None = None) -> Network:
+        """`network` in the numbers that the PEs work with: weights and biases times 2**d, requantisation shifts larger by d.
+
+        d are `shifts`, those of `self.shifts` if None. Every output is the same, sums are exact multiples of 2**d.
+        """
+        shifts = self.shifts(network) if shifts is None else shifts
+        if not any(shifts):
+            return network
+        moved = {layer.name: self._moved(layer, d) for layer, d in zip(network.gemms, shifts, strict=True)}
+        return dataclasses.replace(network, layers=tuple(moved.get(layer.name, layer) for layer in network.layers))
+
+    def _moved(self, layer: Conv | Dense, d: int) -> Conv | Dense:
+        """`layer` with weights and biases `d` bits to the left."""
+        fmt = layer.weight_format
+        wider = Fixed(min(fmt.bits + d, self.pe_wgt_bits), fmt.frac + d, True)
+        return dataclasses.replace(
+            layer, weight=layer.weight << d, bias=layer.bias << d, shift=layer.shift + d, weight_format=wider
+        )
+
     @cached_property
     def digest(self) -> str:
         """Names the array by content."""
@@ -272,6 +326,8 @@ class Array:
                 "guard": str(self.recompute.guard),
                 "reuse": self.recompute.reuse,
             }
+        if self.policy == "direct":  # what was saved before there was another keeps its name
+            del table["policy"], table["headroom"]
         return table
 
     def save(self, path: str | os.PathLike[str]) -> None:

@@ -32,7 +32,7 @@ def unit_streams(array: Array, network: Network, layer: int) -> list[Stream]:
     if unit is None or not neurons:
         return []
     bits, steps = unit_bits(array), -(-network.gemm(layer).k // unit.lanes)
-    widths = {"act": array.act_bits, "wgt": array.wgt_bits, "carry": UNIT_CARRY_WIDTH, "index": INDEX_BITS}
+    widths = {"act": array.act_bits, "wgt": array.pe_wgt_bits, "carry": UNIT_CARRY_WIDTH, "index": INDEX_BITS}
     found = []
     for site, copy in np.argwhere(bits > 0).tolist():
         name = SITES[site]
@@ -54,7 +54,7 @@ def unit_bits(array: Array) -> NDArray[np.uint64]:
         table[mul], table[acc], table[vote, :3] = [(1 << w) - 1, high, high, 0], [(1 << w) - 1, high, high, 0], high
         table[mul, OVERHANG] = table[carry, 0] = (1 << b + cw) - (1 << b)
         lanes = 3 if guard.operand else 1
-        table[act, :lanes], table[wgt, :lanes] = (1 << array.act_bits) - 1, (1 << array.wgt_bits) - 1
+        table[act, :lanes], table[wgt, :lanes] = (1 << array.act_bits) - 1, (1 << array.pe_wgt_bits) - 1
         table[drain, 0], table[drain, 1:3] = (1 << w) - 1, high * guard.drain
         table[SITES.index("index"), 0] = (1 << INDEX_BITS) - 1
     table.setflags(write=False)

@@ -63,7 +63,7 @@ def streams(array: Array, network: Network, layer: int) -> list[Stream]:
 
 def pe_streams(array: Array, tiling: Tiling, layer: int) -> list[Stream]:
     """Enumerated populations of the array itself, in (site, copy) order."""
-    widths = {"act": array.act_bits, "wgt": array.wgt_bits, "carry": CARRY_WIDTH}
+    widths = {"act": array.act_bits, "wgt": array.pe_wgt_bits, "carry": CARRY_WIDTH}
     guarded = bool((array.column_map < array.acc_bits).any())
     carried = any(array.carry_bits(guard) for guard in array.guards)
     lanes = {
@@ -183,7 +183,7 @@ def bit_table(array: Array) -> NDArray[np.uint64]:
     for copy in range(3):
         low = 0 if copy == 0 else b
         pes[act, copy] = np.where(copy < array.operand_lanes, ones(0, array.act_bits), 0)
-        pes[wgt, copy] = np.where(copy < array.operand_lanes, ones(0, array.wgt_bits), 0)
+        pes[wgt, copy] = np.where(copy < array.operand_lanes, ones(0, array.pe_wgt_bits), 0)
         pes[mul, copy] = pes[acc, copy] = ones(low, w)
         pes[vote, copy] = np.where((copy == 0) | ~reduced, ones(b, w), 0)
         pes[drain, copy] = np.where(copy < drained, ones(low, w), 0)

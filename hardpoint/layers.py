@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed, shift_half_even
 
-__all__ = ["Add", "AvgPool", "Codes", "Conv", "Dense", "Gemm", "Layer", "MaxPool", "Rescale", "requantise", "windows"]
+__all__ = ["MOST_SHIFT", "Add", "AvgPool", "Codes", "Conv", "Dense", "Gemm", "Layer", "MaxPool", "Rescale", "requantise", "windows"]
 
 Codes = NDArray[np.int64]
 Shape = tuple[int, ...]
+
+MOST_SHIFT = 31
+"""Bits by which a requantiser shifts at most."""
 
 
 def requantise(acc: Codes, shift: Any, out: Fixed, relu: bool) -> Codes:
@@ -316,5 +319,7 @@ def _check_weighted(layer: Any, axes: int) -> None:
         raise InputError(f"layer {name}: it needs {layer.channels} bias codes, not shape {layer.bias.shape}")
     if layer.shift.ndim == 0:
         object.__setattr__(layer, "shift", _frozen(np.full(layer.channels, int(layer.shift))))
-    if layer.shift.shape != (layer.channels,) or layer.shift.min() < 0 or layer.shift.max() > 31:
-        raise InputError(f"layer {name}: it needs a right shift of 0 to 31 for each of {layer.channels} channels")
+    if layer.shift.shape != (layer.channels,) or layer.shift.min() < 0 or layer.shift.max() > MOST_SHIFT:
+        raise InputError(
+            f"layer {name}: it needs a right shift of 0 to {MOST_SHIFT} for each of {layer.channels} channels"
+        )
