@@ -1,4 +1,4 @@
-// One node of the multiplier's tree: the sum of rows I0 .. IM-1 (x) and IM .. I1-1 (y), with the constant 2^(N-1) of row N-1.
+// One node of the multiplier's tree: the sum of rows I0 .. IM-1 (x) and IM .. I1-1 (y), with the constant t 2^(N-1) of row N-1.
 module hp_node #(
     parameter M = 8,
     parameter N = 8,
@@ -12,6 +12,7 @@ module hp_node #(
     input wire [SPAN-1:0] x,
     input wire [SPAN-1:0] y,
     input wire s,
+    input wire t,
     output wire [SPAN-1:0] z
 );
     `include "hp_functions.vh"
@@ -25,7 +26,7 @@ module hp_node #(
         end else if (XL == TO) begin : only_y
             assign z = y;
         end else begin : both
-            wire c = hp_constants_meet(M, N, TO) ? ~s : 1'b1;
+            wire c = hp_constants_meet(M, N, TO) ? ~s : t;
             hp_join #(.SPAN(SPAN), .YL(YL), .ZH(ZH), .CIN(CIN)) join_ (.x(x), .y(y), .c(c), .z(z));
         end
     endgenerate
