@@ -16,9 +16,9 @@ __all__ = ["METHODS", "LatinHypercube", "Penalty", "RandomSearch"]
 class LatinHypercube(Search):
     """One Latin hypercube of `initial` points, and random points once it is used up."""
 
-    def _acquisition(self) -> NDArray[np.float64]:
-        rng = np.random.default_rng([self._seed, len(self.told)])
-        return rng.random(len(self.space.points))
+    def _acquisition(self, candidates: list[Point]) -> NDArray[np.float64]:
+        rng = np.random.default_rng([self._seed, len(self.told), len(self.pending)])
+        return rng.random(len(candidates))
 
 
 class RandomSearch(LatinHypercube):
@@ -30,7 +30,7 @@ class RandomSearch(LatinHypercube):
     9
     """
 
-    def _spread(self) -> list[int]:
+    def _spread(self) -> list[Point]:
         return []
 
 
@@ -43,16 +43,16 @@ class Penalty(Search):
 
     weight = 10.0
 
-    def _acquisition(self) -> NDArray[np.float64]:
+    def _acquisition(self, candidates: list[Point]) -> NDArray[np.float64]:
         from scipy.stats import norm
 
-        known = np.array([self._rank[point] for point in self.told], int)
-        scale = max(cost for cost, _ in self.told.values())
-        values = np.array(
-            [cost + self.weight * scale * sum(max(0.0, -m) for m in margins) for cost, margins in self.told.values()]
-        )
-        mean, deviation = self._surrogate(known, values, np.zeros(0, int))
-        gain = (values.min() - mean) / deviation
+        scale = max(costs[0] for costs, _ in self.told.values())
+        values = {
+            point: costs[0] + self.weight * scale * sum(max(0.0, -margin) for margin in margins)
+            for point, (costs, margins) in self.told.items()
+        }
+        mean, deviation = self._surrogate(values, self.space.places(candidates))
+        gain = (min(values.values()) - mean) / deviation
         return np.asarray(deviation * (gain * norm.cdf(gain) + norm.pdf(gain)))
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,18 +11,32 @@ from numpy.typing import NDArray
 
 from hardpoint.optimizer.space import Point, Space
 
-__all__ = ["Search"]
+__all__ = ["Search", "dominates"]
+
+Known = Callable[[Point], float | None] | None
+"""What an objective is beforehand: a function of the point, None where it must be measured; None: it always must."""
+
+POOL = 512
+"""Points of a space too large to be enumerated among which the next one is looked for."""
+FRESH = 128
+"""Points that are drawn anew for each proposal."""
+ELITES = 4
+"""Points whose neighbours are looked at, too."""
 
 
 class Search:
     """Ask for the next point to evaluate; tell what came out. Never proposes a point twice.
 
-    A surrogate learns each constraint's margin (>= 0 where it holds). Cost is either cheap, then `cost` is called for
-    every candidate, or learned by a surrogate as well. The next point maximises the expected improvement of the cost
-    over the best feasible point, weighted by the probability that all margins hold (Schonlau, Welch and Jones 1998;
+    One or two objectives are minimised, positive numbers whose ratios matter. A surrogate learns each constraint's margin
+    (>= 0 where it holds) and each objective, unless `cost` knows it beforehand (a pair for two objectives). The next point
+    maximises the expected improvement over the best feasible point, of two objectives that of the hypervolume below the
+    reference (Emmerich et al., CEC 2011), weighted by the probability that all margins hold (Schonlau, Welch and Jones 1998;
     Gardner et al., ICML 2014); until a point is feasible, the probability alone. Points that are still being evaluated
     count as if they had turned out as the surrogate expects (kriging believer, Ginsbourger et al. 2010), so several may
-    be asked at once. `warm` are points of earlier searches, evaluated first.
+    be asked at once. `warm` are points to evaluate first.
+
+    Proposals depend on the seed, on what was told and on what is pending, not on the order of telling. All points of a small
+    space are looked at; of a larger one points drawn once, points drawn anew, and the neighbours of the best ones.
 
     >>> space = Space({"x": tuple(range(20)), "y": tuple(range(20))})
     >>> search = Search(space, constraints=1, cost=lambda p: p[0] + p[1] + 1.0, initial=4, seed=0)
@@ -36,124 +51,227 @@ class Search:
         self,
         space: Space,
         constraints: int,
-        cost: Callable[[Point], float] | None = None,
+        cost: Known | tuple[Known, ...] = None,
         initial: int = 8,
         seed: int = 0,
         warm: Sequence[Point] = (),
     ) -> None:
         self.space = space
-        self.initial = min(initial, len(space.points))
-        self.told: dict[Point, tuple[float, tuple[float, ...]]] = {}
-        self.pending: set[Point] = set()
-        self._constraints = constraints
-        self._costs = None if cost is None else np.array([cost(point) for point in space.points])
-        self._seed = seed
-        self._rank = {point: i for i, point in enumerate(space.points)}
-        self._first = self._spread()
-        known = [self._rank[point] for point in warm if point in self._rank]
-        self._first = [*dict.fromkeys([*known, *self._first])][: max(self.initial, len(known))]
+        self.known: tuple[Known, ...] = cost if isinstance(cost, tuple) else (cost,)
+        if not 1 <= len(self.known) <= 2:
+            raise ValueError(f"a search has one or two objectives, not {len(self.known)}")
+        self.told: dict[Point, tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self.pending: dict[Point, None] = {}
+        self._constraints, self._seed = constraints, seed
+        self._costs: dict[Point, tuple[float | None, ...]] = {}
+        self._pool = space.points if space.small else space.drawn(POOL, [seed, 0])
+        self.initial = min(initial, len(self._pool))
+        known = list(dict.fromkeys(point for point in warm if space.holds(point)))
+        self._first = [*dict.fromkeys([*known, *self._spread()])][: max(self.initial, len(known))]
 
-    def _spread(self) -> list[int]:
+    def _spread(self) -> list[Point]:
         """Initial points: the possible points nearest to a Latin hypercube sample."""
         from skopt.sampler import Lhs
 
-        width = len(self.space.dimensions)
+        width, places = len(self.space.dimensions), self.space.places(self._pool)
         cube = np.array(Lhs().generate([(0.0, 1.0)] * width, self.initial, random_state=self._seed))
         chosen: list[int] = []
         for row in cube:
-            distance = ((self.space.coordinates - row) ** 2).sum(axis=1)
+            distance = ((places - row) ** 2).sum(axis=1)
             distance[chosen] = np.inf
             chosen.append(int(distance.argmin()))
-        return chosen
+        return [self._pool[i] for i in chosen]
+
+    @property
+    def feasible(self) -> list[Point]:
+        """Told points whose margins all hold, cheapest first."""
+        good = [point for point, (_, margins) in self.told.items() if all(margin >= 0 for margin in margins)]
+        return sorted(good, key=lambda point: (self.told[point][0], self._key(point)))
 
     @property
     def best(self) -> tuple[Point, float] | None:
-        """The cheapest feasible point so far, with its cost."""
-        good = [
-            (cost, self._rank[point], point)
-            for point, (cost, margins) in self.told.items()
-            if min(margins, default=0) >= 0
-        ]
-        return (min(good)[2], min(good)[0]) if good else None
+        """The feasible point that is best in the first objective so far, with its value."""
+        good = self.feasible
+        return (good[0], self.told[good[0]][0][0]) if good else None
+
+    @property
+    def front(self) -> list[Point]:
+        """Feasible points that no other one dominates, by rising first objective."""
+        good = self.feasible
+        values = {point: self.told[point][0] for point in good}
+        return [p for p in good if not any(dominates(values[other], values[p]) for other in good)]
 
     @property
     def exhausted(self) -> bool:
-        """Whether every point was told or is pending."""
-        return len(self.told) + len(self.pending) >= len(self.space.points)
+        """Whether every point of a small space, or of all that were drawn, was told or is pending."""
+        return all(point in self.told or point in self.pending for point in self._pool)
 
     def ask(self) -> Point:
         """The next point to evaluate; it stays pending until it is told."""
+        taken = {*self.told, *self.pending}
         if self.exhausted:
             raise StopIteration("every point of the space has been evaluated")
-        taken = np.zeros(len(self.space.points), bool)
-        for point in (*self.told, *self.pending):
-            taken[self._rank[point]] = True
-        fresh = [i for i in self._first if not taken[i]]
-        if len(self.told) < self.initial and fresh:
-            index = fresh[0]
+        fresh = [point for point in self._first if point not in taken]
+        if fresh and len(self.told) < max(self.initial, len(self._first)):
+            point = fresh[0]
         else:
-            index = int(np.where(taken, -np.inf, self._acquisition()).argmax())
-        point = self.space.points[index]
-        self.pending.add(point)
+            candidates = [one for one in self._candidates() if one not in taken]
+            point = candidates[int(self._acquisition(candidates).argmax())]
+        self.pending[point] = None
         return point
 
-    def tell(self, point: Point, cost: float, margins: list[float]) -> None:
-        """Record a point's cost and the margin of each constraint (>= 0 where it holds)."""
+    def tell(self, point: Point, cost: float | Sequence[float], margins: Sequence[float]) -> None:
+        """Record a point's objectives and the margin of each constraint (>= 0 where it holds, NaN where it is not known)."""
+        values = tuple(float(value) for value in cost) if isinstance(cost, Sequence) else (float(cost),)
         if len(margins) != self._constraints:
             raise ValueError(f"a point has {self._constraints} constraint margins, not {len(margins)}")
-        self.pending.discard(point)
-        self.told[point] = (float(cost), tuple(float(margin) for margin in margins))
+        if len(values) != len(self.known):
+            raise ValueError(f"a point has {len(self.known)} objectives, not {len(values)}")
+        self.pending.pop(point, None)
+        self.told[point] = values, tuple(float(margin) for margin in margins)
 
-    def _acquisition(self) -> NDArray[np.float64]:
+    def _key(self, point: Point) -> tuple[float, ...]:
+        return tuple(self.space.places([point])[0].tolist())
+
+    def _candidates(self) -> list[Point]:
+        """Points among which the next one is chosen."""
+        if self.space.small:
+            return self._pool
+        step = len(self.told) + len(self.pending)
+        found = dict.fromkeys([*self._pool, *self.space.drawn(FRESH, [self._seed, 1, step])])
+        for point in self._elites():
+            found.update(dict.fromkeys(self.space.neighbours(point, [self._seed, 2, step])))
+        return list(found)
+
+    def _elites(self) -> list[Point]:
+        """The best points so far: the front, then what comes closest to being feasible."""
+        front = self.front
+        chosen = front[:: max(1, len(front) // ELITES)][:ELITES] if len(self.known) == 2 else self.feasible[:ELITES]
+        if len(chosen) < ELITES:
+            rest = [point for point in self.told if point not in chosen]
+            chosen += sorted(rest, key=lambda p: (-_least(self.told[p][1]), self._key(p)))[: ELITES - len(chosen)]
+        return chosen
+
+    def _objectives(self, point: Point) -> tuple[float | None, ...]:
+        """What is known beforehand of a point's objectives."""
+        if point not in self._costs:
+            self._costs[point] = tuple(None if known is None else known(point) for known in self.known)
+        return self._costs[point]
+
+    def _acquisition(self, candidates: list[Point]) -> NDArray[np.float64]:
         from scipy.stats import norm
 
-        known = np.array([self._rank[point] for point in self.told], int)
-        costs = np.array([cost for cost, _ in self.told.values()])
-        feasible = np.ones(len(self.space.points))
-        waiting = np.array([self._rank[point] for point in self.pending if point not in self.told], int)
+        x = self.space.places(candidates)
+        feasible = np.zeros(len(candidates))  # logarithm of the probability
         for i in range(self._constraints):
-            margins = np.array([row[i] for _, row in self.told.values()])
-            mean, deviation = self._surrogate(known, margins, waiting)
-            feasible *= norm.cdf(mean / deviation)
-        best = self.best
-        if self._costs is None:
-            mean, deviation = self._surrogate(known, np.log(np.maximum(costs, 1e-9)), waiting)
-        else:
-            mean, deviation = np.log(self._costs), np.full(len(self._costs), 1e-9)
-        if best is None:
+            rows = {point: margins[i] for point, (_, margins) in self.told.items() if not math.isnan(margins[i])}
+            mean, deviation = self._surrogate(rows, x)
+            feasible += np.log(np.maximum(norm.cdf(mean / deviation), 1e-12))
+        objectives = [self._objective(i, candidates, x) for i in range(len(self.known))]
+        good = [[math.log(max(value, 1e-9)) for value in self.told[point][0]] for point in self.front]
+        if not good:
             # nothing feasible yet: look where it is likeliest, cheaper first among equals
-            return np.asarray(np.log(np.maximum(feasible, 1e-12)) - 1e-3 * mean)
-        gain = (np.log(best[1]) - mean) / deviation
-        improvement = deviation * (gain * norm.cdf(gain) + norm.pdf(gain))
-        return np.asarray(np.log(np.maximum(improvement, 1e-300)) + np.log(np.maximum(feasible, 1e-12)))
+            return np.asarray(feasible - 1e-3 * sum(mean for mean, _ in objectives))
+        improvement = _improvement(objectives, good, self._worst())
+        return np.asarray(np.log(np.maximum(improvement, 1e-300)) + feasible)
+
+    def _worst(self) -> list[float]:
+        """The reference point: a tenth above the worst value of each objective so far."""
+        rows = [values for values, _ in self.told.values() if all(map(math.isfinite, values))]
+        return [math.log(1.1 * max(max(row[i] for row in rows), 1e-9)) for i in range(len(self.known))]
+
+    def _objective(
+        self, number: int, candidates: list[Point], x: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Mean and deviation of an objective's logarithm; no deviation where it is known."""
+        known = [self._objectives(point)[number] for point in candidates]
+        if all(value is not None for value in known):
+            return np.log(np.maximum(np.array(known, np.float64), 1e-9)), np.full(len(known), 1e-9)
+        rows = {point: values[number] for point, (values, _) in self.told.items() if math.isfinite(values[number])}
+        mean, deviation = self._surrogate({point: math.log(max(value, 1e-9)) for point, value in rows.items()}, x)
+        for i, value in enumerate(known):
+            if value is not None:
+                mean[i], deviation[i] = math.log(max(value, 1e-9)), 1e-9
+        return mean, deviation
 
     def _surrogate(
-        self, known: NDArray[Any], values: NDArray[np.float64], waiting: NDArray[Any]
+        self, rows: dict[Point, float], x: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation over all points of a Gaussian process through `values` at the points `known`.
+        """Mean and deviation at coordinates `x` of a Gaussian process through the values of the points `rows`.
 
-        At the points `waiting` it is taken to be certain of its own mean.
+        At pending points it is taken to be certain of its own mean.
         """
         from skopt.learning import GaussianProcessRegressor
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
 
-        x = self.space.coordinates
+        if not rows:
+            return np.zeros(len(x)), np.ones(len(x))
+        known = sorted(rows, key=self._key)
+        values = np.array([rows[point] for point in known])
         spread = float(values.std())
         if spread < 1e-12:
             return np.full(len(x), float(values.mean())), np.full(len(x), max(abs(float(values.mean())), 1e-3))
-        width = x.shape[1]
+        width, at = x.shape[1], self.space.places(known)
         kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern([0.5] * width, [(0.05, 20.0)] * width, nu=2.5)
         model = GaussianProcessRegressor(
             kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed
         )
+        waiting = self.space.places([point for point in self.pending if point not in rows])
         import warnings
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a bound met by a length scale is no news
-            model.fit(x[known], (values - values.mean()) / spread)
+            model.fit(at, (values - values.mean()) / spread)
             if len(waiting):
-                believed = np.concatenate([(values - values.mean()) / spread, model.predict(x[waiting])])
+                believed = np.concatenate([(values - values.mean()) / spread, model.predict(waiting)])
                 model.set_params(kernel=model.kernel_, optimizer=None, noise=None)
-                model.fit(x[np.concatenate([known, waiting])], believed)
+                model.fit(np.concatenate([at, waiting]), believed)
         mean, deviation = model.predict(x, return_std=True)
-        return mean * spread + values.mean(), np.maximum(deviation * spread, 1e-9)
+        return np.asarray(mean * spread + values.mean()), np.maximum(deviation * spread, 1e-9)
+
+
+def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
+    """Whether `a` is nowhere above `b`, and somewhere below it.
+
+    >>> dominates((1, 2), (1, 3)), dominates((1, 3), (2, 2)), dominates((1, 2), (1, 2))
+    (True, False, False)
+    """
+    return all(x <= y for x, y in zip(a, b, strict=True)) and any(x < y for x, y in zip(a, b, strict=True))
+
+
+def _least(margins: Iterable[float]) -> float:
+    """The least margin, where none is known as if it were just missed."""
+    return min((-1.0 if math.isnan(margin) else margin for margin in margins), default=0.0)
+
+
+def _improvement(objectives: list[Any], good: list[list[float]], worst: list[float]) -> NDArray[np.float64]:
+    """Expected improvement over the points `good`: of the least value of one objective, or of the area that the front of
+    two dominates, up to the reference `worst`.
+
+    That area grows by the integral over the first objective's values from its own on of how far the second one lies below
+    the front there; both being independent, the expectation of the product is a product.
+
+    >>> here = [(np.array([0.0, 2.0]), np.full(2, 1e-9)), (np.array([0.0, 0.0]), np.full(2, 1e-9))]
+    >>> _improvement(here, [[1.0, 1.0], [2.0, 0.5]], [3.0, 2.0]).round(6).tolist()  # 1 x 2, 1 x 1 and 1 x 0.5; 1 x 0.5
+    [3.5, 0.5]
+    """
+    if len(objectives) == 1:
+        return _below(min(row[0] for row in good), *objectives[0])
+    first, second = objectives
+    steps = sorted(good)
+    heights = [worst[1], *(row[1] for row in steps)]
+    ends = [*(row[0] for row in steps), worst[0]]
+    total, passed = np.zeros(len(first[0])), np.zeros(len(first[0]))
+    for height, end in zip(heights, ends, strict=True):
+        reached = _below(end, *first)
+        total += _below(height, *second) * (reached - passed)
+        passed = reached
+    return total
+
+
+def _below(bound: float, mean: NDArray[np.float64], deviation: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expectation of how far a normal variable lies below `bound`, zero where it does not."""
+    from scipy.stats import norm
+
+    gain = (bound - mean) / deviation
+    return np.asarray(deviation * (gain * norm.cdf(gain) + norm.pdf(gain)))
