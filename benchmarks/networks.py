@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from training import cached, trained
 
 from hardpoint.files import load_json, write_json
 from hardpoint.hls.frontend import conversion, gate1
@@ -19,12 +18,15 @@ from hardpoint.optimizer.problem import accuracy_of
 from hardpoint.ranking import Ranking
 from hardpoint.training.ranking import default, rank
 from hardpoint.training.train import RECIPES, Recipe
+from training import cached, trained
 
 GATED = 2000  # test images on which every output must equal QKeras'
 RANKED = 500  # training images that rank
 
 
-def candidates(data: Any, scales: tuple[int, ...], seed: int = 0, out: Path = Path("build/bench")) -> dict[int, Candidate]:
+def candidates(
+    data: Any, scales: tuple[int, ...], seed: int = 0, out: Path = Path("build/bench")
+) -> dict[int, Candidate]:
     """An 8 bit network for every quantisation constraint, with its ranking and its accuracy on validation data."""
     return {q_scale: _candidate(data, q_scale, seed, out) for q_scale in scales}
 
