@@ -19,7 +19,7 @@ from hardpoint.files import digest, load_json, only_keys, write_json
 from hardpoint.hls.report import CSynth, Power, Timing, Utilisation, read_as, to_cost
 from hardpoint.registers import REGISTERS
 
-__all__ = ["HLS_TOOLS", "BuildError", "Step", "Tools", "build", "header_offsets", "steps"]
+__all__ = ["HLS_TOOLS", "BuildError", "Step", "Tools", "build", "header_offsets", "steps", "synthesise"]
 
 STATE = "build.json"
 HLS_TOOLS = ("vitis-run", "vitis_hls", "vivado_hls")
@@ -43,15 +43,16 @@ class Tools:
     vivado: str
 
     @classmethod
-    def find(cls, path: str | None = None) -> Tools:
-        """The tools on `path` (PATH where None); an InputError says which are missing."""
+    def find(cls, path: str | None = None, hls_only: bool = False) -> Tools:
+        """The tools on `path` (PATH where None); an InputError says which are missing. `hls_only`: Vivado may be."""
         hls = next((found for name in HLS_TOOLS if (found := shutil.which(name, path=path))), None)
         vivado = shutil.which("vivado", path=path)
         missing = [] if hls else ["Vitis HLS (vitis-run or vitis_hls) or Vivado HLS (vivado_hls)"]
-        missing += [] if vivado else ["Vivado (vivado)"]
-        if hls is None or vivado is None:
-            raise InputError(f"building a bitstream needs the vendor's tools; not on PATH: {', '.join(missing)}")
-        return cls(hls, vivado)
+        missing += [] if vivado or hls_only else ["Vivado (vivado)"]
+        if hls is None or missing:
+            what = "C synthesis" if hls_only else "building a bitstream"
+            raise InputError(f"{what} needs the vendor's tools; not on PATH: {', '.join(missing)}")
+        return cls(hls, vivado or "vivado")
 
 
 @dataclass(frozen=True)
@@ -102,10 +103,29 @@ def build(
     """
     folder = Path(project).resolve()
     bitstream = Bitstream.load(folder / "manifest.json")
-    check_sources(folder, bitstream)
     tools = tools or Tools.find()
+    _take(folder, bitstream, steps(bitstream, tools), again, say)
+    return _collect(folder, Path(out), bitstream, tools)
+
+
+def synthesise(
+    project: str | os.PathLike[str], *, tools: Tools | None = None, again: bool = False, say: Callable[[str], None] = print
+) -> Cost:
+    """What C synthesis estimates that an emitted `project` costs: the first step of its build, which a later one goes on from."""
+    folder = Path(project).resolve()
+    bitstream = Bitstream.load(folder / "manifest.json")
+    _take(folder, bitstream, steps(bitstream, tools or Tools.find(hls_only=True))[:1], again, say)
+    report = _csynth(folder)
+    if report is None:
+        raise BuildError(f"step hls: C synthesis of {folder} left no report; see {folder / 'hls.log'}")
+    return to_cost(read_as(CSynth, report))
+
+
+def _take(folder: Path, bitstream: Bitstream, wanted: tuple[Step, ...], again: bool, say: Callable[[str], None]) -> None:
+    """Run the steps that were not done before for the same sources."""
+    check_sources(folder, bitstream)
     done = [] if again else _done(folder, bitstream)
-    for step in steps(bitstream, tools):
+    for step in wanted:
         if step.name in done and not _missing(folder, step):
             say(f"{step.name}: done before")
         else:
@@ -115,7 +135,6 @@ def build(
             write_json(folder / STATE, {"sources": bitstream.sources, "done": sorted(set(done))})
         if step.name == "hls":
             bitstream.check_registers(header_offsets(load_text(next(folder.glob(HEADER)), "driver header")))
-    return _collect(folder, Path(out), bitstream, tools)
 
 
 def check_sources(folder: Path, bitstream: Bitstream) -> None:
@@ -224,12 +243,11 @@ def _costs(folder: Path) -> tuple[Cost, ...]:
         read_as(Timing, folder / "timing.rpt"),
         read_as(Power, folder / "power.rpt"),
     )
-    csynth = next(
-        (
-            path
-            for name in ("hardpoint_top_csynth.xml", "csynth.xml")
-            if (path := folder / "hls/solution/syn/report" / name).is_file()
-        ),
-        None,
-    )
+    csynth = _csynth(folder)
     return (vivado,) if csynth is None else (to_cost(read_as(CSynth, csynth)), vivado)
+
+
+def _csynth(folder: Path) -> Path | None:
+    """The report of C synthesis, under the name that either tool gives it."""
+    names = ("hardpoint_top_csynth.xml", "csynth.xml")
+    return next((path for name in names if (path := folder / "hls/solution/syn/report" / name).is_file()), None)
