@@ -122,8 +122,9 @@ class Settings:
 class DesignPoint:
     """Settings with their measurements: `cost`, clean accuracy, accuracy under faults as (low, mean, high) at `ber`.
 
-    `feasible` says whether all constraints hold, `stage` where that was decided, `reason` why in words; `sample` says
-    how accuracy under faults was measured (trials, images, seed, convention).
+    `critical` is the SDC-critical share of inferences as (low, mean, high), `cycles` are per image. `feasible` says whether
+    all constraints hold, `stage` where that was decided, `reason` why in words; `margins` holds by how much each constraint
+    does that was looked at (>= 0: it holds). `sample` says how accuracy under faults was measured (trials, images, seed).
     """
 
     settings: Settings
@@ -137,6 +138,8 @@ class DesignPoint:
     accuracy: tuple[float, float, float] | None = None
     sample: dict[str, Any] = dataclasses.field(default_factory=dict)
     seconds: float = 0.0
+    critical: tuple[float, float, float] | None = None
+    margins: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -155,5 +158,6 @@ class DesignPoint:
         table = dict(only_keys(table, {item.name for item in dataclasses.fields(cls)}, "design point"))
         table["settings"] = Settings.restore(table["settings"])
         table["cost"] = None if table.get("cost") is None else Cost.restore(table["cost"])
-        table["accuracy"] = None if table.get("accuracy") is None else tuple(table["accuracy"])
+        for name in ("accuracy", "critical"):
+            table[name] = None if table.get(name) is None else tuple(table[name])
         return cls(**table)

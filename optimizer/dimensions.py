@@ -127,10 +127,8 @@ def space_from(path: Path, space: Space = SPACE) -> Space:
 
     InputError names a dimension that does not exist, or a value outside its bounds.
     """
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
+    import tomllib  # Python 3.10 has none
+
     try:
         table = tomllib.loads(load_text(path, "space"))
     except (ValueError, RecursionError) as error:  # TOML's errors are ValueErrors
