@@ -113,7 +113,7 @@ def _accumulators(array: Array, memories: bool = True) -> dict[str, Cost]:
 def _lines(array: Array) -> Iterator[tuple[int, int, int, int, Price]]:
     """Delay lines of the operands: row and column of the PE they end in, bits, whether they take in its register, price."""
     edges = [(row, 0, row, array.act_bits, True) for row in range(1, array.rows)]
-    edges += [(0, col, col, array.wgt_bits, array.dataflow == "os") for col in range(1, array.cols)]
+    edges += [(0, col, col, array.pe_wgt_bits, array.dataflow == "os") for col in range(1, array.cols)]
     for row, col, depth, bits, joins in edges:  # a weight that stays has a clock enable of its own
         joined = int(joins and array.operand_lanes[row, col] == 1 and not array.taps)
         yield row, col, bits, joined, price(delay(depth + joined))

@@ -203,7 +203,7 @@ def _guard(array: Array, guard: Guard, carry: int) -> str:
     if guard.column is None:
         return "guard::None"
     if guard.kind == "rpr":
-        return f"guard::Reduced<{guard.column}, {most_carry(array.act_bits, array.wgt_bits, guard.column)}>"
+        return f"guard::Reduced<{guard.column}, {most_carry(array.act_bits, array.pe_wgt_bits, guard.column)}>"
     return f"guard::Columns<{guard.column}, {carry}, {3 if guard.operand else 1}, {3 if guard.drain else 1}>"
 
 

@@ -98,7 +98,7 @@ def pe(array: Array, row: int, col: int) -> Part:
         "hp_pe",
         "whole" if row else "top row",
         M=array.act_bits,
-        N=array.wgt_bits,
+        N=array.pe_wgt_bits,
         W=array.acc_bits,
         B=int(column[row, col]),
         OPERAND=int(lanes[row, col]),
@@ -121,7 +121,7 @@ def _stationary(array: Array, row: int, col: int) -> Part:
         "hp_ws_pe",
         "second row" if row == 1 and product else "whole",
         M=array.act_bits,
-        N=array.wgt_bits,
+        N=array.pe_wgt_bits,
         W=array.acc_bits,
         B=column,
         OPERAND=int(lanes[row, col]),
@@ -148,7 +148,7 @@ def accumulator(array: Array, col: int) -> Part:
     column = int(array.column_map[0, col])
     more = {}
     if array.guard(0, col).kind == "rpr":
-        more = {"REDUCED": 1, "BOUND": most_carry(array.act_bits, array.wgt_bits, column)}
+        more = {"REDUCED": 1, "BOUND": most_carry(array.act_bits, array.pe_wgt_bits, column)}
     return Part.of(
         "hp_ws_sum",
         "no memory",
@@ -191,7 +191,7 @@ def frame(array: Array, cols: int) -> tuple[Part, Array]:
     """
     rows = min(1 << (array.rows - 1).bit_length(), 16)
     narrow = dataclasses.replace(array, rows=rows, cols=cols, guards=(Guard(),), classes=(), recompute=None)
-    narrow = dataclasses.replace(narrow, act_bits=2, wgt_bits=2, acc_bits=12)
+    narrow = dataclasses.replace(narrow, act_bits=2, wgt_bits=2, acc_bits=12, policy="direct", headroom=0)
     part = Part.of(
         verilog.top(array),
         "frame",

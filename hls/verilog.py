@@ -78,7 +78,7 @@ def parameters(array: Array, events: bool | None = None) -> dict[str, str]:
         "R": str(array.rows),
         "C": str(array.cols),
         "M": str(array.act_bits),
-        "N": str(array.wgt_bits),
+        "N": str(array.pe_wgt_bits),
         "W": str(array.acc_bits),
         "CLASS": f"{2 * array.rows * array.cols}'h{classes:x}",
         "OPERAND": f"3'h{sum(guard.operand << i for i, guard in enumerate(guards)):x}",
@@ -119,7 +119,7 @@ def unit_parameters(array: Array, events: bool | None = None) -> dict[str, str]:
     return {
         "LANES": str(array.recompute.lanes),
         "M": str(array.act_bits),
-        "N": str(array.wgt_bits),
+        "N": str(array.pe_wgt_bits),
         "W": str(array.acc_bits),
         "B": str(array.unit_column),
         "OPERAND": "3" if guard.operand else "1",

@@ -24,7 +24,7 @@ __all__ = ["Emulator"]
 
 
 class Emulator:
-    """`network` as `array` computes it.
+    """`network` as `array` computes it, its PEs working with `array.deployed(network, shifts)`.
 
     Clean states of the last images are kept (up to `keep` bytes), so that trials on the same images cost what their
     faults change. `batch` images are worked on at a time; no result depends on it.
@@ -41,7 +41,13 @@ class Emulator:
     """
 
     def __init__(
-        self, network: Network, array: Array, batch: int = 256, keep: int = 1 << 30, bypass: NDArray[np.bool_] | None = None
+        self,
+        network: Network,
+        array: Array,
+        batch: int = 256,
+        keep: int = 1 << 30,
+        bypass: NDArray[np.bool_] | None = None,
+        shifts: tuple[int, ...] | None = None,
     ) -> None:
         array.check(network)
         self.bypass = np.zeros((array.rows, array.cols), bool) if bypass is None else np.array(bypass, bool)
@@ -50,15 +56,17 @@ class Emulator:
         if batch < 1:
             raise InputError(f"a batch holds at least 1 image, not {batch}")
         self.network, self.array, self.batch, self.keep = network, array, batch, keep
-        self.program = Program.of(network, array, self.bypass)
-        self._forward = Forward(network, self.program, Bypass(network, array, self.bypass))
+        self.shifts = array.shifts(network) if shifts is None else shifts
+        self._deployed = array.deployed(network, self.shifts)
+        self.program = Program.of(self._deployed, array, self.bypass)
+        self._forward = Forward(self._deployed, self.program, Bypass(self._deployed, array, self.bypass))
         self._tables = Tables.of(self.program)
         self._work, self._reserved = Work.of(self.program), (0, 0, 0)
         self._images: Codes | None = None  # whose clean states are kept
         self._states: list[NDArray[np.int32]] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Emulator, (self.network, self.array, self.batch, self.keep, self.bypass)  # what is kept is no part of the value
+        return Emulator, (self.network, self.array, self.batch, self.keep, self.bypass, self.shifts)  # what is kept is no part of the value
 
     def run(self, x: Any, faults: FaultList | None = None, first: int = 0) -> Codes:
         """Output codes (images, outputs) of inferences `first`, `first` + 1, ... on codes `x` while `faults` strike."""
@@ -80,7 +88,7 @@ class Emulator:
             flips, stuck = faults.faults[~lasting], faults.faults[lasting]
             permanent = None
             if not len(flips) and self._forward.fast:
-                permanent = Permanent.of(stuck, first, len(x), self.network, self.array, self.program)
+                permanent = Permanent.of(stuck, first, len(x), self._deployed, self.array, self.program)
             if permanent is not None:
                 return self._answer(self._forward.clean(x, permanent), nothing, nothing)
         outputs = np.empty((len(x), int(self.program.tensors[-1, 1])), np.int32)
@@ -93,6 +101,7 @@ class Emulator:
             due = np.isin(numbers, flips["image"][given_up])
             flips = flips[~given_up]
             flips = flips[np.lexsort((flips["layer"], flips["image"]))]
+        flips = self._moved(flips)
         for start, states in self._golden(x):
             stop = start + len(states)
             cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
@@ -120,7 +129,7 @@ class Emulator:
         outputs = np.empty((len(flips), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(flips), np.uint8)
         order = np.argsort(flips["image"], kind="stable")
-        records = flips[order]
+        records = self._moved(flips[order])
         dead = np.flatnonzero(~live(flips, self.array, self.network))
         if len(dead):
             raise InputError(f"fault {dead[0]} strikes no live bit: {describe(flips[dead[0]])}")
@@ -145,6 +154,15 @@ class Emulator:
         if faults.images < images:
             raise InputError(f"the fault list is for {faults.images} images, not for {images}")
         faults.check(self.array, self.network)
+
+    def _moved(self, flips: NDArray[Any]) -> NDArray[Any]:
+        """`flips` with those of weight codes where their bits lie in the weights of the PEs."""
+        stored = flips["site"] == WBUF
+        if not any(self.shifts) or not stored.any():
+            return flips
+        moved = flips.copy()
+        moved["bit"][stored] += np.array(self.shifts, moved["bit"].dtype)[flips["layer"][stored]]
+        return moved
 
     def _golden(self, x: Codes) -> Any:
         """Yield (number of the first image, clean states) batch by batch; states are kept while they fit."""

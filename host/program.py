@@ -54,7 +54,7 @@ class Program:
     """
 
     layers: NDArray[np.int64]
-    weights: NDArray[np.int8]
+    weights: NDArray[np.int16]
     requantise: NDArray[np.int64]
     pes: NDArray[np.int64]
     sizes: NDArray[np.int64]
@@ -120,11 +120,11 @@ class Program:
             requantise.append(table)
             channel += table.shape[1]
             rows.append(row)
-        flat = np.concatenate(weights).astype(np.int8) if weights else np.zeros(0, np.int8)
+        flat = np.concatenate(weights).astype(np.int16) if weights else np.zeros(0, np.int16)
         channels = np.array([shapes[name][-1] for name in names])
         pixels = np.cumsum(np.array(sizes) // channels) - np.array(sizes) // channels
         tensors = np.stack([offsets[:-1], np.array(sizes), channels, pixels], axis=1).astype(np.int64)
-        widths = array.rows, array.cols, array.acc_bits, array.act_bits, array.wgt_bits
+        widths = array.rows, array.cols, array.acc_bits, array.act_bits, array.pe_wgt_bits
         limits = np.array([*widths, array.dataflow == "ws", bypass.any()], np.int64)
         return cls(
             np.array(rows), flat, np.concatenate(requantise, axis=1), _pes(array, bypass), limits, np.concatenate(places), tensors,
@@ -198,7 +198,7 @@ def _pes(array: Array, bypass: NDArray[np.bool_]) -> NDArray[np.int64]:
     beyond the bound, that bound, whether it is bypassed. The row below the PEs of a weight-stationary array is like them.
     """
     pes = np.zeros((array.rows, array.cols, PE_COLUMNS), np.int64)
-    m, n, width = array.act_bits, array.wgt_bits, array.acc_bits
+    m, n, width = array.act_bits, array.pe_wgt_bits, array.acc_bits
     pes[..., COLUMN], pes[..., BYPASS] = array.column_map, bypass
     pes[..., CARRY] = array.per_pe(array.carry_bits)
     pes[..., WRAPS] = array.per_pe(lambda guard: _wraps(m, n, width, guard, 1, array.carry_bits(guard)))
@@ -233,5 +233,5 @@ def _unit(array: Array) -> NDArray[np.int64]:
     if unit is None:
         return np.zeros(UNIT_WRAPS + 1, np.int64)
     guard = unit.guard
-    wraps = _wraps(array.act_bits, array.wgt_bits, array.acc_bits, guard, unit.lanes, array.unit_carry_bits)
+    wraps = _wraps(array.act_bits, array.pe_wgt_bits, array.acc_bits, guard, unit.lanes, array.unit_carry_bits)
     return np.array([unit.lanes, array.unit_column, array.unit_carry_bits, 3 if guard.operand else 1, 3 if guard.drain else 1, wraps], np.int64)

@@ -40,7 +40,7 @@ def random_operands(seed: int, array: Array, tiles: int, k: int, signed: bool) -
     Weight-stationary, for one group of `tiles` tiles and `k` pixels: (1, tiles, k, rows) and (1, tiles, rows, cols).
     """
     rng = np.random.default_rng(seed)
-    m, n = array.act_bits, array.wgt_bits
+    m, n = array.act_bits, array.pe_wgt_bits
     low = -(1 << (m - 1)) if signed else 0
     if array.dataflow == "ws":
         a = rng.integers(low, low + (1 << m), (1, tiles, k, array.rows))
@@ -62,7 +62,7 @@ def places(array: Array) -> list[tuple[int, int, str, int, int]]:
         for copy in range(3):
             low = 0 if copy == 0 else b
             if copy < operands:
-                spans += [("act", copy, 0, array.act_bits), ("wgt", copy, 0, array.wgt_bits)]
+                spans += [("act", copy, 0, array.act_bits), ("wgt", copy, 0, array.pe_wgt_bits)]
             spans.append(("acc", copy, low, w))
             if copy == 0 or not (below and guard.kind == "rpr"):
                 spans.append(("mul", copy, low, w))

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -49,10 +49,12 @@ class Case:
     @classmethod
     @lru_cache(maxsize=4)
     def of(cls, seed: int) -> Case:
-        """Seeds run through guards, then dataflows; all else is random."""
+        """Seeds run through guards, then dataflows; odd ones have the configurable policy. All else is random."""
         rng = np.random.default_rng(seed)
         array = random_array(rng, KINDS[seed % 5], DATAFLOWS[seed // 5 % 2])
         network = random_network(rng, array)
+        if seed % 2:
+            array, network = configurable(array, rng), narrowed(network, rng)
         fmt = network.input_format
         bypass = rng.random((array.rows, array.cols)) < rng.choice([0.0, 0.25])
         return cls(array, bypass, network, rng.integers(fmt.min, fmt.max + 1, (2, *network.input_shape)))
@@ -119,6 +121,24 @@ def random_network(rng: np.random.Generator, array: Array) -> Network:
     network = Network((3, 3, channels), first, layers)
     sizes = [network.gemm(i).m * network.gemm(i).n for i in range(len(network.gemms))]
     return network.with_important([rng.choice(size, int(rng.integers(0, min(size, 4) + 1)), False) for size in sizes])
+
+
+def configurable(array: Array, rng: np.random.Generator) -> Array:
+    """`array` with the configurable policy and as much headroom as its accumulators allow, or less."""
+    room = array.acc_bits - array.act_bits - array.wgt_bits
+    return replace(array, policy="configurable", headroom=int(rng.integers(0, min(7, room) + 1)))
+
+
+def narrowed(network: Network, rng: np.random.Generator) -> Network:
+    """`network` with weights of fewer bits in some layers."""
+
+    def layer(old: Any) -> Any:
+        bits = max(1, old.weight_format.bits - int(rng.integers(0, 4)))
+        fmt = Fixed(bits, 0, True)
+        return replace(old, weight=np.clip(old.weight, fmt.min, fmt.max), weight_format=fmt)
+
+    names = {x.name for x in network.gemms}
+    return replace(network, layers=tuple(layer(x) if x.name in names else x for x in network.layers))
 
 
 def fault_list(seed: int, number: int) -> Any:

@@ -115,7 +115,7 @@ def layer(array: Array, tiling: Tiling, a: Any, w: Any, signed: bool, faults: An
 
 def recompute(array: Array, gemm: Gemm, a: Any, w: Any, signed: bool, neurons: Any, sums: Any, faults: Any) -> Any:
     """`sums` (M, N) with those of `neurons` overwritten by what the recompute unit makes of `a` and `w` (see `layer`)."""
-    unit, m, n = array.recompute, array.act_bits, array.wgt_bits
+    unit, m, n = array.recompute, array.act_bits, array.pe_wgt_bits
     out, b, high = sums.copy(), array.unit_column, array.unit_column if unit.guard.drain else array.acc_bits
     strikes = [Strikes(faults, array, UNIT_ROW, lane) for lane in range(unit.lanes)]
     steps, copies = -(-gemm.k // unit.lanes), 3 if unit.guard.operand else 1
@@ -187,7 +187,7 @@ def crowded(rng: np.random.Generator, array: Array, tiling: Tiling, count: int, 
 
 def accumulate(array: Array, a: Any, w: Any, signed: bool, strikes: Any, tile: int) -> list[list[Any]]:
     """Steps 0 .. K-1 of every PE of one tile."""
-    m, n = array.act_bits, array.wgt_bits
+    m, n = array.act_bits, array.pe_wgt_bits
     pes = [[fresh(array, r, c) for c in range(array.cols)] for r in range(array.rows)]
     for step in range(len(a)):
         act: dict[tuple[int, int], list[int]] = {}
@@ -209,13 +209,13 @@ def accumulate(array: Array, a: Any, w: Any, signed: bool, strikes: Any, tile: i
 def fresh(array: Array, row: int, col: int) -> Any:
     """The PE at (`row`, `col`), its registers zero."""
     kind = {"columns": Pe, "rpr": ReducedPe}[array.guard(row, col).kind]
-    return kind(array.act_bits, array.wgt_bits, array.acc_bits, int(array.column_map[row, col]))
+    return kind(array.act_bits, array.pe_wgt_bits, array.acc_bits, int(array.column_map[row, col]))
 
 
 def stationary(array: Array, a: Any, w: Any, signed: bool, strikes: Any, bypass: Any) -> Any:
     """Sums (groups, P, cols) of a weight-stationary array, unsigned."""
     groups, tiles_k, pixels, rows = a.shape
-    m, n = array.act_bits, array.wgt_bits
+    m, n = array.act_bits, array.pe_wgt_bits
     out = np.zeros((groups, pixels, array.cols), np.int64)
     held: dict[tuple[int, int], list[int]] = {(r, c): [0] * 3 for r in range(rows) for c in range(array.cols)}
     memory: dict[tuple[int, int], Any] = {}

@@ -88,12 +88,13 @@ def _gemm(network: Network, array: Array, index: int, x: Any, faults: Any, bypas
     fmt = network.formats[layer.input]
     x, inputs = buffered(array, x, fmt, faults, "abuf")
     w, weights = buffered(array, layer.matrix(), layer.weight_format, faults, "wbuf")
-    a = layer.patches(x)[0]
+    a, d = layer.patches(x)[0], array.shifts(network)[index]
+    w = w << d  # as the array's PEs take them
     sums = literal.layer(array, Tiling.of(gemm, array), a, w, fmt.signed, faults, bypass)
     if array.recompute is not None:
         sums = literal.recompute(array, gemm, a, w, fmt.signed, network.important[index], sums, faults)
-    acc = wrap(sums + layer.bias, array.acc_bits)
-    out = requantise(acc, layer.shift, layer.out, layer.relu)
+    acc = wrap(sums + (layer.bias << d), array.acc_bits)
+    out = requantise(acc, layer.shift + d, layer.out, layer.relu)
     out, outputs = buffered(array, out, layer.out, faults, "obuf")
     return out.reshape(1, *network.shapes[layer.name]), inputs or weights or outputs
 

@@ -69,6 +69,9 @@ def test_the_configurations_cover_what_they_should() -> None:
         assert {array.ecc for array in arrays} == {True, False}
         assert any(case.bypass.any() for case in few if case.array.dataflow == dataflow)
         assert any(case.network.gemm(1).depthwise for case in few if case.array.dataflow == dataflow)
+        assert {bool(array.headroom) for array in arrays if array.policy == "configurable"} == {True, False}
+        moved = [case.array.shifts(case.network) for case in few if case.array.dataflow == dataflow]
+        assert sum(len(set(shifts)) > 1 for shifts in moved) >= 5, "layers of one network are moved by different bits"
     lists = np.concatenate([gates.fault_list(seed, number) for seed in range(10) for number in range(gates.LISTS)])
     assert set(lists["site"].tolist()) == set(range(len(SITES)))
     assert set(lists["effect"].tolist()) == {0, 1, 2}
