@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from hardpoint.errors import InputError
+from hardpoint.verbs import one_of
 
 if TYPE_CHECKING:
     from hardpoint.array import Array, Recompute
@@ -22,14 +23,21 @@ Rows = Annotated[int, typer.Option(help="Rows of the array.")]
 Cols = Annotated[int, typer.Option(help="Columns of the array.")]
 GuardText = Annotated[str, typer.Option("--guard", help="none, 14, 14+operand+drain, 0 (full TMR), rpr12.")]
 Hardened = Annotated[int | None, typer.Option(help="Guarded array columns, from the left; all if not given.")]
-Dataflow = Annotated[str, typer.Option(help="os (output-stationary) or ws (weight-stationary).")]
+Dataflow = Annotated[
+    str, typer.Option(help="os (output-stationary) or ws (weight-stationary).", autocompletion=one_of("os", "ws"))
+]
 Depth = Annotated[int, typer.Option(help="Words of the accumulator memory below each column; --dataflow ws.")]
 RecomputeText = Annotated[
     str | None, typer.Option("--recompute", metavar="LANES[:GUARD]", help="Recompute unit: 16, 16:10+operand.")
 ]
 Dsp = Annotated[bool, typer.Option("--dsp", help="Multipliers in DSP blocks.")]
 Ecc = Annotated[bool, typer.Option("--ecc", help="Buffers hold error-correcting codes (SECDED).")]
-Board = Annotated[str, typer.Option(help="Board: pynq-z2, ultra96-v2, zcu104, kv260.")]
+Board = Annotated[
+    str,
+    typer.Option(
+        help="Board: pynq-z2, ultra96-v2, zcu104, kv260.", autocompletion=one_of("pynq-z2", "ultra96-v2", "zcu104", "kv260")
+    ),
+]
 
 
 def _array(

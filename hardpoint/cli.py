@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -13,6 +11,8 @@ import typer
 
 from hardpoint.array_options import on_array
 from hardpoint.errors import InputError
+from hardpoint.progress import progress
+from hardpoint.verbs import App, one_of
 
 if TYPE_CHECKING:
     from hardpoint.array import Array
@@ -20,9 +20,17 @@ if TYPE_CHECKING:
 
 __all__ = ["app", "main"]
 
-app = typer.Typer(
+app = App(
     name="hardpoint",
-    help="Fault-tolerant systolic deep-learning accelerators: redundancy only where faults hurt.",
+    epilog="""\b
+Exit codes:
+  0    done
+  1    a check found a difference, or the program itself failed (with a traceback)
+  2    bad input: one line on standard error says what, and nothing is written
+  3    a search found no design that meets the constraints
+  130  stopped; what was finished is kept
+
+`hardpoint VERB --help` ends with an example; `--config FILE.toml` gives any verb its options.""",
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -30,13 +38,23 @@ app = typer.Typer(
 Json = Annotated[bool, typer.Option("--json", help="Print machine-readable output.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="Where to write.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random.")]
-Data = Annotated[str, typer.Option(help="Data set: digits, mnist, fashion, cifar10, kws, or NAME=PATH.")]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="Data set: digits, mnist, fashion, cifar10, kws, or NAME=PATH.",
+        autocompletion=one_of("digits", "mnist=", "fashion=", "cifar10=", "kws=", "npz="),
+    ),
+]
 QScale = Annotated[int, typer.Option(min=0, max=16, help="Quantisation constraint: bits that every requantiser drops.")]
 Bits = Annotated[int, typer.Option(min=2, max=8, help="Bits of weights and activations.")]
 ModelFile = Annotated[Path, typer.Argument(help="QKeras or Keras model file (.h5, .keras, or .json with --weights).")]
 WeightsFile = Annotated[Path | None, typer.Option(help="Weights (.h5) of a model whose architecture is a .json file.")]
 Device = Annotated[
-    str, typer.Option(help="emulator, csim (compiled C++), rtl (Verilated Verilog), or zynq, on a board.")
+    str,
+    typer.Option(
+        help="emulator, csim (compiled C++), rtl (Verilated Verilog), or zynq, on a board.",
+        autocompletion=one_of("emulator", "csim", "rtl", "zynq"),
+    ),
 ]
 Manifest = Annotated[
     Path | None,
@@ -73,46 +91,30 @@ def main() -> NoReturn:
 
 
 def _refuse(message: str) -> int:
+    import logging
+
+    logging.getLogger("hardpoint").debug("refused here:", exc_info=True)  # seen with --verbose
     print("hardpoint: " + " ".join(message.split()), file=sys.stderr)
     return 2
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        from hardpoint import __version__
+
+        print(f"hardpoint {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def hardpoint(
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version.")] = False,
+) -> None:
+    """Fault-tolerant systolic deep-learning accelerators: redundancy only where faults hurt."""
+
+
 def _say(value: Any, as_json: bool, lines: list[str]) -> None:
     print(json.dumps(value, indent=1) if as_json else "\n".join(lines))
-
-
-@contextmanager
-def _progress(quiet: bool = False) -> Iterator[Any]:
-    """A progress display on standard error: `task(label, total)` returns a function to call with the finished count."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    progress = Progress(*columns, console=Console(stderr=True), disable=quiet)
-
-    def task(label: str, total: int) -> Any:
-        progress.start()  # not before there is something to show: an error is one line and no more
-        number = progress.add_task(label, total=total)
-        return lambda done: progress.update(number, completed=done)
-
-    try:
-        yield task
-    finally:
-        if progress.tasks:
-            progress.stop()
 
 
 def _network(path: Path) -> Network:
@@ -126,7 +128,7 @@ def demo(out: Out = Path("build/demo"), seed: Seed = 1, as_json: Json = False) -
     """The whole flow in small, on scikit-learn's digits, ending in report.html."""
     from hardpoint.optimizer.demo import run
 
-    with _progress(as_json) as task:
+    with progress(as_json) as task:
         summary = run(out, seed, task)
     _say(summary, as_json, summary["says"])
 
@@ -160,7 +162,7 @@ def train(
     """Train a bit-constrained QKeras model on a data set."""
     from hardpoint.optimizer.models import train_file
 
-    with _progress(as_json) as task:
+    with progress(as_json) as task:
         record = train_file(
             out, data, model, q_scale, bits, seed, task, layer or (), checkpoints,
             float_epochs=float_epochs, epochs=epochs, batch=batch, augment=augment or None, ber=robust,
@@ -411,7 +413,7 @@ def search(
     """Search algorithm, architecture and circuit settings for the cheapest design that meets the constraints."""
     from hardpoint.optimizer.flow import search_on
 
-    with _progress(as_json) as task:
+    with progress(as_json) as task:
         value, lines = search_on(data, model, study, evaluations, seed, out, task)
     _say(value, as_json, lines)
 
@@ -442,7 +444,7 @@ def fleet(
     """Retrain a network for a fleet of chips with faulty PEs: one network file per chip, for as little training as possible."""
     from hardpoint.optimizer.fleet import fleet_on
 
-    with _progress(as_json) as task:
+    with progress(as_json) as task:
         value, lines = fleet_on(
             _network(network),
             data,

@@ -76,7 +76,8 @@ class Section:
 class Story:
     """What a page tells: question, answer in one sentence, measurements, and how to get them again.
 
-    Rates, costs, points and gates become sections of their own; `sections` come after them.
+    Rates, costs, points and gates become sections of their own; `sections` come after them. `settings` are those of the runs
+    that made the source, as TOML.
     """
 
     title: str
@@ -93,6 +94,7 @@ class Story:
     array: Array | None = None
     convention: str = ""
     sections: Sequence[Section] = ()
+    settings: Sequence[str] = ()
 
 
 def render(story: Story) -> str:

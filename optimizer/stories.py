@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 import sqlite3
 from collections.abc import Mapping
@@ -14,12 +15,19 @@ from hardpoint.errors import InputError
 from hardpoint.optimizer.report import Story
 from hardpoint.optimizer.sections import of_breakdown
 from hardpoint.optimizer.study import Study
+from hardpoint.settings import noted
 
 __all__ = ["story_of"]
 
 
 def story_of(source: Path) -> Story:
-    """The story of a study, a store, or a fleet's table (fleet.json or its folder), whichever `source` is."""
+    """The story of a study, a store, or a fleet's table (fleet.json or its folder), whichever `source` is, with its settings."""
+    told = _told(source)
+    kept = noted(source) or (noted(source.parent) if source.name == "fleet.json" else [])
+    return dataclasses.replace(told, settings=kept)
+
+
+def _told(source: Path) -> Story:
     if (source / "fleet.json").is_file():
         source = source / "fleet.json"
     if not source.is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 TESTS = ROOT / "tests"
 TOOLS = {"pytest", "hypothesis"}
-ALLOWED = {*sys.stdlib_module_names, *TOOLS, "numpy", "hardpoint"}
+ALLOWED = {*sys.stdlib_module_names, *TOOLS, "numpy", "typer", "hardpoint"}
 PC_ONLY = {"training", "hls", "optimizer"}
 BROUGHT = """
 import importlib.metadata as m, importlib.util, sys
