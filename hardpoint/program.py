@@ -115,7 +115,7 @@ class Field(IntEnum):
     SOURCE_SIGNED = 24
     SECOND_SIGNED = 25
     SHIFT = 26
-    ALIGN = 27  # left shift of the first operand of a sum
+    ALIGN = 27  # left shift of the first operand of a sum, or of an array layer's weights and biases
     SECOND_ALIGN = 28
     LOW = 29  # saturation bounds, two's complement; ReLU raises LOW to 0
     HIGH = 30
@@ -200,7 +200,7 @@ class Program:
             raise InputError(f"the accelerator takes at most {limits.layers} layers, not {len(network.layers)}")
         places, scratch = _places(network)
         last = network.layers[-1].name
-        blocks, parts, at = [], [np.zeros(0, np.uint64)], 0
+        blocks, parts, at, shifts = [], [np.zeros(0, np.uint64)], 0, iter(array.shifts(network))
         lists, listed_at = [np.zeros(0, np.uint64)], HEADER_WORDS + bypass_words(array) + len(network.layers) * LAYER_WORDS
         for layer in network.layers:
             block = _block(network, layer, places)
@@ -209,7 +209,7 @@ class Program:
                 block[Field.STEPS] = tiling.period if tiling.stationary else tiling.gemm.k
                 block[Field.TILES_M], block[Field.TILES_N] = tiling.tiles_m, tiling.tiles_n
                 block[Field.PASSES], block[Field.DEPTHWISE] = tiling.tiles_k, tiling.gemm.depthwise
-                block[Field.LIMIT] = _limit(tiling)
+                block[Field.LIMIT], block[Field.ALIGN] = _limit(tiling), next(shifts)
                 block[Field.WEIGHTS] = at
                 parts.append(_weights(layer, tiling))
                 at += len(parts[-1])

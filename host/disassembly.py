@@ -31,7 +31,7 @@ from hardpoint.program import (
     weight_rows,
 )
 
-__all__ = ["bypass_of", "faults_of", "layer_table", "network_of"]
+__all__ = ["bypass_of", "faults_of", "layer_table", "network_of", "shifts_of"]
 
 U64 = NDArray[np.uint64]
 Table = NDArray[np.int64]
@@ -49,6 +49,13 @@ def bypass_of(words: U64, array: Array) -> NDArray[np.bool_]:
     block = np.ascontiguousarray(words[HEADER_WORDS : HEADER_WORDS + bypass_words(array)])
     bits = np.unpackbits(block.view(np.uint8), bitorder="little")[: array.rows * array.cols]
     return bits.reshape(array.rows, array.cols).astype(bool)
+
+
+def shifts_of(table: Table, array: Array) -> tuple[int, ...]:
+    """Bits by which `array` moves the weights of every array layer to the left; see `Array.shifts`."""
+    if array.policy == "direct":
+        return (0,) * int((table[:, Field.LIMIT] != 0).sum())
+    return tuple(int(row[Field.ALIGN]) for row in table if row[Field.LIMIT])
 
 
 def network_of(words: U64, weights: U64, array: Array) -> Network:
@@ -173,7 +180,8 @@ def _gemm(
     matrix = table[weight_place(tiling, np.arange(k)[:, None], np.arange(n))].astype(np.int64)
     bias = (channels & np.uint64(0xFFFFFFFF)).astype("<u4").view("<i4").astype(np.int64)
     shift = (channels >> np.uint64(32) & np.uint64(0x3F)).astype(np.int64)
-    fmt = Fixed(array.wgt_bits, 0, True)
+    (d,) = shifts_of(row[None], array)
+    fmt = Fixed(min(array.wgt_bits, array.pe_wgt_bits - d), 0, True)  # what is moved beyond the operand is cut off
     height, width, depth = (int(row[key]) for key in (Field.HEIGHT, Field.WIDTH, Field.CHANNELS))
     window = int(row[Field.KERNEL_HEIGHT]), int(row[Field.KERNEL_WIDTH])
     if len(shape) == 1 or (height == width == 1 and shape != (1, 1, depth)):

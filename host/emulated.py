@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.host.device import Timeout
-from hardpoint.host.disassembly import bypass_of, faults_of, layer_table, network_of
+from hardpoint.host.disassembly import bypass_of, faults_of, layer_table, network_of, shifts_of
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.memory import Shared, SharedMemory
 from hardpoint.layers import Codes
@@ -154,7 +154,9 @@ class EmulatedDevice:
         key = (words.tobytes(), weights.tobytes())
         if self._program != key or self._emulator is None:
             array = replace(self.array, ecc=False)  # strikes are what the decoders of buffers left
-            self._emulator = Emulator(network_of(words, weights, array), array, bypass=bypass_of(words, array))
+            network = network_of(words, weights, array)
+            shifts = shifts_of(layer_table(words, array), array)
+            self._emulator = Emulator(network, array, bypass=bypass_of(words, array), shifts=shifts)
             self._program = key
         return self._emulator
 

@@ -24,7 +24,7 @@ void fetch_weights(const Word *weights, const Layer &layer, hls::stream<Word> &c
                 for (int c = 0; c < COLS; ++c) {
 #pragma HLS UNROLL
                     const Word word = weights[first + i * BEAT_WORDS + c / 8];
-                    beat.range((c + 1) * WGT_BITS - 1, c * WGT_BITS) = word >> (8 * (c % 8));
+                    beat.range((c + 1) * CODE_BITS - 1, c * CODE_BITS) = word >> (8 * (c % 8));
                 }
                 if (kept) cache[i] = beat;
             }
@@ -41,7 +41,7 @@ void gather_channel(const Map &map, const Layer &layer, int tile_m, int channel,
     for (int r = 0; r < ROWS; ++r) gather_pixel_channel(map, layer, tile_m * ROWS + r, channel, patch[r]);
 }
 
-void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+void feed(const Patch patch[ROWS], int tiles, int steps, int by, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
     for (int tile = 0; tile < tiles; ++tile) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=64
         for (int k = 0; k < steps; ++k) {
@@ -52,7 +52,7 @@ void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat>
 #pragma HLS UNROLL
                 beat.range((r + 1) * ACT_BITS - 1, r * ACT_BITS) = patch[r].byte(k);
             }
-            beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = weights.read();
+            beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = moved_beat(weights.read(), by);
             beats.write(beat);
         }
     }
@@ -93,13 +93,13 @@ void gather_slice(const Map &map, const Layer &layer, int tile, Slice &slice) {
     }
 }
 
-void feed_slice(const Slice &slice, int pixels, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
+void feed_slice(const Slice &slice, int pixels, int by, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats) {
     for (int step = 0; step < ROWS + pixels; ++step) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=ROWS max=ROWS+DEPTH
         Beat beat = 0;
         if (step < ROWS) {
-            beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = weights.read();
+            beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = moved_beat(weights.read(), by);
         } else {
             for (int r = 0; r < ROWS; ++r) {
 #pragma HLS UNROLL

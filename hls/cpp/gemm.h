@@ -10,7 +10,7 @@ namespace hardpoint {
 
 typedef Lanes<MAP_BYTES> Map;      // the inputs of a layer
 typedef Lanes<MAX_STEPS> Patch;    // what one row of an output-stationary array multiplies in a tile
-typedef ap_uint<COLS * WGT_BITS> WeightBeat;
+typedef ap_uint<COLS * CODE_BITS> WeightBeat;  // a step's weight codes, as they lie in memory
 
 // What the rows of a weight-stationary array multiply in a tile, pixel by pixel.
 struct Slice {
@@ -87,11 +87,34 @@ void gather_pixel_channel(const Source &source, const Layer &layer, int pixel, i
     }
 }
 
+// Bits by which an array layer's weights and biases are moved to the left, and its sums to the right in addition.
+inline int move_of(const Layer &layer) { return WEIGHTS_MOVE ? layer.align : 0; }
+
+// A weight code as the array takes it.
+inline ap_uint<WGT_BITS> moved(const ap_uint<CODE_BITS> &code, int by) {
+#pragma HLS INLINE
+    const ap_int<CODE_BITS> value = code;
+    const ap_int<WGT_BITS> wide = value;
+    return ap_uint<WGT_BITS>(wide << by);
+}
+
+// The same of a step's codes: a shifter per array column.
+inline ap_uint<COLS * WGT_BITS> moved_beat(const WeightBeat &codes, int by) {
+#pragma HLS INLINE
+    ap_uint<COLS * WGT_BITS> beat = 0;
+    for (int c = 0; c < COLS; ++c) {
+#pragma HLS UNROLL
+        beat.range((c + 1) * WGT_BITS - 1, c * WGT_BITS) = moved(codes.range((c + 1) * CODE_BITS - 1, c * CODE_BITS), by);
+    }
+    return beat;
+}
+
 // A sum as the code of output `channel` (bias and shift), in the bytes that it takes in memory.
 inline Word requantised(const ap_uint<ACC_BITS> &acc, Word channel, const Layer &layer) {
 #pragma HLS INLINE
-    const ap_int<ACC_BITS> sum = acc + ap_uint<ACC_BITS>(channel);
-    const int shift = static_cast<int>(channel >> 32) & 63;
+    const ap_uint<ACC_BITS> bias = ap_uint<ACC_BITS>(channel) << move_of(layer);
+    const ap_int<ACC_BITS> sum = acc + bias;
+    const int shift = (static_cast<int>(channel >> 32) & 63) + move_of(layer);
     return static_cast<Word>(requantise(sum, shift, layer.low, layer.high)) & ones(layer.target.bytes);
 }
 
@@ -104,14 +127,14 @@ void gather(const Map &map, const Layer &layer, int tile_m, Patch patch[ROWS]);
 // The same for one channel of a depthwise convolution, which has a tile of its own.
 void gather_channel(const Map &map, const Layer &layer, int tile_m, int channel, Patch patch[ROWS]);
 
-// Patches and weights, step by step, to the core, for `tiles` tiles of channels.
-void feed(const Patch patch[ROWS], int tiles, int steps, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
+// Patches and weights moved `by` bits, step by step, to the core, for `tiles` tiles of channels.
+void feed(const Patch patch[ROWS], int tiles, int steps, int by, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
 
 // Weight-stationary: what a tile's pixels bring for the ROWS terms of their sums whose weights it holds.
 void gather_slice(const Map &map, const Layer &layer, int tile, Slice &slice);
 
-// A tile's weights, last row first, then its pixels.
-void feed_slice(const Slice &slice, int pixels, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
+// A tile's weights moved `by` bits, last row first, then its pixels.
+void feed_slice(const Slice &slice, int pixels, int by, hls::stream<WeightBeat> &weights, hls::stream<Beat> &beats);
 
 // One tile of pixels behind the core: bias, requantisation, and into the block's order.
 void finish(const Layer &layer, int tile_m, const Word channel[MAX_CHANNELS], hls::stream<Sums> &sums, Block &block);

@@ -50,7 +50,8 @@ void send(const Patch &inputs, const Patch &weights, const Layer &layer, hls::st
 #pragma HLS UNROLL
             if (k + j < layer.terms) {
                 beat.range((j + 1) * ACT_BITS - 1, j * ACT_BITS) = inputs.byte(k + j);
-                beat.range(LANES * ACT_BITS + (j + 1) * WGT_BITS - 1, LANES * ACT_BITS + j * WGT_BITS) = weights.byte(k + j);
+                beat.range(LANES * ACT_BITS + (j + 1) * WGT_BITS - 1, LANES * ACT_BITS + j * WGT_BITS) =
+                    moved(weights.byte(k + j), move_of(layer));
             }
         }
         beats.write(beat);

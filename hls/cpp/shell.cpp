@@ -61,7 +61,7 @@ void patches(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weight
 #pragma HLS ARRAY_PARTITION variable=patch complete dim=1
         if (layer.depthwise) gather_channel(map, layer, i / passes, i % passes, patch);
         else gather(map, layer, i, patch);
-        feed(patch, layer.depthwise ? 1 : layer.tiles_n, layer.steps, weights, beats);
+        feed(patch, layer.depthwise ? 1 : layer.tiles_n, layer.steps, move_of(layer), weights, beats);
     }
 }
 
@@ -72,7 +72,7 @@ void slices(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weights
         Slice slice;
 #pragma HLS ARRAY_PARTITION variable=slice.row complete dim=1
         gather_slice(map, layer, tile, slice);
-        feed_slice(slice, pixels_of(layer), weights, beats);
+        feed_slice(slice, pixels_of(layer), move_of(layer), weights, beats);
     }
 }
 
