@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -15,13 +17,18 @@ from hardpoint.array import Array
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
-from hardpoint.host.campaign import Engine
+from hardpoint.host.campaign import Engine, Job
 from hardpoint.host.drawing import draw
 from hardpoint.network import Network
+from hardpoint.optimizer.goal import Goal, Objective
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
+from hardpoint.statistics import Interval
 
-__all__ = ["Candidate", "Evaluator", "operating_ber"]
+__all__ = ["CONSTRAINTS", "Candidate", "Evaluator", "Tried", "accuracy_under", "operating_ber"]
+
+CONSTRAINTS = ("board fit", "throughput", "clean accuracy", "accuracy under faults", "SDC-critical share")
+"""What may have to hold, in the order in which it is looked at; a margin is >= 0 where it does."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,28 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Tried:
+    """What a campaign found: accuracy and, where it was looked at, the SDC-critical share, after `lists` fault lists."""
+
+    accuracy: Interval
+    critical: Interval | None
+    lists: int
+    mean: float
+
+    @property
+    def range(self) -> tuple[float, float, float]:
+        """Accuracy as (low, mean, high)."""
+        return self.accuracy.low, self.mean, self.accuracy.high
+
+
+@dataclass(frozen=True)
 class Evaluator:
-    """Evaluates settings: is the accuracy under faults at `ber` at least `target`, and what does the design cost?
+    """Evaluates settings: what does the design cost, and does it hold what `goal` asks and accuracy `target` at `ber`?
 
     `candidates` gives the network trained for a q_scale, `engine` runs a network on an array, `cost` prices an array.
     `x` (codes) and `labels` are the data that decides. Fault list t of every design is drawn from (`seed`, trial t), so
-    that designs share their draws. A campaign plays fault lists until the interval of one of the `looks` excludes the target.
+    that designs share their draws. A campaign plays fault lists until the intervals of one of the `looks` decide, or, where
+    what it measures is minimised, until one excludes the target or all are played.
     """
 
     candidates: Callable[[int], Candidate]
@@ -52,6 +75,7 @@ class Evaluator:
     seed: int
     looks: Looks = field(default_factory=Looks)
     array_fields: Mapping[str, Any] = field(default_factory=dict)
+    goal: Goal = field(default_factory=Goal)
 
     def deployed(self, settings: Settings) -> tuple[Network, Array]:
         """The network as the settings run it, and the array.
@@ -59,7 +83,7 @@ class Evaluator:
         Important neurons are listed for the recompute unit, important channels brought into hardened columns.
         """
         candidate = self.candidates(settings.q_scale)
-        array, network = settings.array(**self.array_fields), candidate.network
+        array, network = self.array(settings), candidate.network
         if settings.dot_size:
             chosen = candidate.ranking.important(settings.s_th, settings.s_policy)
             network = network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
@@ -67,69 +91,160 @@ class Evaluator:
             network = candidate.ranking.permute(network, array)
         return network, array
 
+    def array(self, settings: Settings) -> Array:
+        """The array of the settings on the goal's board."""
+        return settings.array(**{"board": self.goal.board, **self.array_fields})
+
     def __call__(self, settings: Settings) -> DesignPoint:
-        """Evaluate one design; bad settings are recorded as a failed point with the reason, not raised."""
+        """Evaluate one design; whatever goes wrong is recorded as a failed point with the reason, not raised."""
         started = time.perf_counter()
         try:
             point = self._staged(settings)
-        except InputError as error:
-            point = DesignPoint(settings, "failed", False, str(error))
-        seconds = round(time.perf_counter() - started, 3)
-        return DesignPoint(**{**{k: getattr(point, k) for k in point.__dataclass_fields__}, "seconds": seconds})
+        except Exception as error:  # bad settings, a tool or a device that failed: one point must not end a search
+            logging.getLogger(__name__).debug("%s failed", settings, exc_info=True)
+            name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+            point = DesignPoint(settings, "failed", False, name + " ".join(str(error).split()))
+        return dataclasses.replace(point, seconds=round(time.perf_counter() - started, 3))
 
     def _staged(self, settings: Settings) -> DesignPoint:
-        array = settings.array(**self.array_fields)
+        array = self.array(settings)
         cost = self.cost(array)
+        margins: dict[str, float] = {}
+        reasons: dict[str, str] = {}
+        if self.goal.fit is not None:
+            share, binding = self.share(cost, array)
+            margins["board fit"] = self.goal.fit - share
+            reasons["board fit"] = f"takes {100 * share:.1f} % of {array.board}'s {binding}, above {100 * self.goal.fit:g} %"
         candidate = self.candidates(settings.q_scale)
         array.check(candidate.network)
-        if candidate.accuracy < self.target:
-            reason = f"clean accuracy {candidate.accuracy:.4f} is below the target {self.target:.4f}"
-            return DesignPoint(settings, "clean", False, reason, cost, clean_accuracy=candidate.accuracy)
-        low, mean, high, used, decided = self.campaign(settings)
-        if low >= self.target:
-            feasible, reason = True, f"accuracy is at least {low:.4f}"
-        elif high < self.target:
-            feasible, reason = False, f"accuracy is at most {high:.4f}, below {self.target:.4f}"
-        else:
-            feasible, reason = False, f"not decided in {used} fault lists: {low:.4f} to {high:.4f}"
-        sample = {
-            "fault_lists": used,
-            "images": len(self.x),
-            "seed": self.seed,
-            "confidence": self.looks.confidence,
-            "decided": decided,
-        }
-        return DesignPoint(
-            settings, "faults", feasible, reason, cost, None, candidate.accuracy, self.ber, (low, mean, high), sample
-        )
+        network, _ = self.deployed(settings)
+        cycles, rate, slow = self.speed(network, array, cost)
+        if self.goal.throughput is not None:
+            margins["throughput"] = math.log(rate / self.goal.throughput)
+            reasons["throughput"] = slow
+        point = DesignPoint(settings, "cost", False, "", cost, cycles, margins=margins)
+        if failed := _first(margins):
+            return dataclasses.replace(point, reason=reasons[failed])
+        clean = candidate.accuracy - max(self.target, self.goal.clean or 0.0)
+        point = dataclasses.replace(point, clean_accuracy=candidate.accuracy, margins={**margins, "clean accuracy": clean})
+        if clean < 0:
+            need = f"below the target {max(self.target, self.goal.clean or 0.0):.4f}"
+            return dataclasses.replace(point, stage="clean", reason=f"clean accuracy {candidate.accuracy:.4f} is {need}")
+        return self._judged(point, self.campaign(settings), network, array)
 
-    def campaign(self, settings: Settings) -> tuple[float, float, float, int, bool]:
-        """Accuracy under faults (low, mean, high), fault lists used, and whether the target was excluded from the interval."""
+    def share(self, cost: Cost, array: Array) -> tuple[float, str]:
+        """The share that a design takes of its board's scarcest resource, and that resource. The cost of an array alone is
+        taken with the memories of its shell."""
+        from hardpoint.hls.boards import board, fit
+        from hardpoint.hls.cost import with_buffers
+
+        found = fit(with_buffers(cost, array) if cost.source == "yosys" else cost, board(array.board))
+        return found.share, found.binding
+
+    def speed(self, network: Network, array: Array, cost: Cost | None = None) -> tuple[int, float, str]:
+        """Cycles per image and images per second where transfers are hidden, and the latter in words against the goal.
+
+        A cost with a longer period than the array's clock sets the pace.
+        """
+        from hardpoint.hls.timing import timing
+
+        cycles = timing(network, array).least
+        period = max(array.period_ns, (cost.period_ns if cost is not None else None) or 0.0)
+        rate = 1e9 / (cycles * period)
+        said = f"computes {rate:,.0f} images per second, below {self.goal.throughput or 0:,.0f}"
+        return cycles, rate, said
+
+    def objective(self, one: Objective, point: DesignPoint) -> float:
+        """What `point` has of an objective; infinite where it is not known."""
+        if one.weights:
+            return one.of_cost(point.cost)
+        if one.name == "share":
+            return math.inf if point.cost is None else self.share(point.cost, self.array(point.settings))[0]
+        if one.name == "cycles":
+            return math.inf if point.cycles is None else float(point.cycles)
+        if one.name == "critical":
+            return math.inf if point.critical is None else max(point.critical[1], 1e-5)
+        if point.accuracy is None or point.clean_accuracy is None:
+            return math.inf
+        return max(point.clean_accuracy - point.accuracy[1], 1e-5)
+
+    def campaign(self, settings: Settings) -> Tried:
+        """Play fault lists until what is asked is decided."""
         network, array = self.deployed(settings)
         engine = self.engine(network, array)
+        judge = self.goal.critical is not None or any(one.name == "critical" for one in self.goal.minimise)
+        job = Job(engine, self.x, self.labels, self.seed, dict(self.goal.weights)) if judge or hasattr(engine, "play") else None
         accuracies: list[float] = []
-        low, high = 0.0, 1.0
+        criticals: list[float] = []
+        tried = Tried(Interval(0.5, 0.0, 1.0, self.looks.confidence, 0, ""), None, 0, 0.5)
         for look in self.looks.at:
-            while len(accuracies) < look:
-                trial = len(accuracies)
-                accuracies.append(
-                    accuracy_under(engine, network, array, self.x, self.labels, self.ber, self.seed, trial)
-                )
-            interval = self.looks.interval(accuracies, draws=len(self.x))
-            low, high = interval.low, interval.high
-            if low >= self.target or high < self.target:
+            while (trial := len(accuracies)) < look:
+                if job is None:
+                    accuracies.append(
+                        accuracy_under(
+                            engine, network, array, self.x, self.labels, self.ber, self.seed, trial, dict(self.goal.weights)
+                        )
+                    )
+                else:
+                    counts = job.trial(self.ber, trial)
+                    accuracies.append(counts.correct / counts.images)
+                    criticals.append(counts.critical / counts.images)
+            among = 1 + (judge and self.goal.critical is not None)
+            accuracy = self.looks.interval(accuracies, len(self.x), among)
+            critical = self.looks.interval(criticals, len(self.x), among) if judge else None
+            tried = Tried(accuracy, critical, look, float(np.mean(accuracies)))
+            if self._excluded(tried) or (self._decided(tried) and not self.goal.whole):
                 break
-        decided = low >= self.target or high < self.target
-        return low, float(np.mean(accuracies)), high, len(accuracies), decided
+        return tried
+
+    def _excluded(self, tried: Tried) -> bool:
+        """Whether a constraint is known to fail."""
+        limit = self.goal.critical
+        return tried.accuracy.high < self.target or (limit is not None and tried.critical is not None and tried.critical.low > limit)
+
+    def _decided(self, tried: Tried) -> bool:
+        """Whether each constraint is known to hold or to fail, or one to fail."""
+        limit = self.goal.critical
+        holds = tried.accuracy.low >= self.target and (limit is None or (tried.critical is not None and tried.critical.high <= limit))
+        return holds or self._excluded(tried)
+
+    def _judged(self, point: DesignPoint, tried: Tried, network: Network, array: Array) -> DesignPoint:
+        """The point with what its campaign found."""
+        accuracy, critical, limit = tried.accuracy, tried.critical, self.goal.critical
+        if accuracy.low >= self.target:
+            holds, reason = True, f"accuracy is at least {accuracy.low:.4f}"
+        elif accuracy.high < self.target:
+            holds, reason = False, f"accuracy is at most {accuracy.high:.4f}, below {self.target:.4f}"
+        else:
+            holds, reason = False, f"not decided in {tried.lists} fault lists: {accuracy.low:.4f} to {accuracy.high:.4f}"
+        distance = abs(tried.mean - self.target)
+        margins = {**point.margins, "accuracy under faults": distance if holds else -max(distance, 1e-4)}
+        if limit is not None and critical is not None:
+            few = critical.high <= limit
+            said = f"SDC-critical share is at most {critical.high:.4f}" if few else f"SDC-critical share is {critical.low:.4f} to {critical.high:.4f}, not at most {limit:g}"
+            reason = f"{reason}; {said}" if holds else reason
+            gap = abs(critical.mean - limit)
+            margins["SDC-critical share"] = gap if few else -max(gap, 1e-4)
+            holds = holds and few
+        sample = {
+            "fault_lists": tried.lists, "images": len(self.x), "seed": self.seed, "confidence": self.looks.confidence,
+            "decided": self._decided(tried), "network": network.digest, "array": array.digest,
+        }  # fmt: skip
+        return dataclasses.replace(
+            point, stage="faults", feasible=holds, reason=reason, ber=self.ber, accuracy=tried.range, sample=sample,
+            critical=None if critical is None else (critical.low, critical.mean, critical.high), margins=margins,
+        )  # fmt: skip
 
     def margin(self, point: DesignPoint) -> float:
-        """How far a point is from its constraint, in points of accuracy: >= 0 if and only if it is feasible."""
-        if point.stage == "clean" and point.clean_accuracy is not None:
-            return point.clean_accuracy - self.target
-        if point.accuracy is None:
+        """How far a point is from its constraints, the least margin deciding: >= 0 if and only if it is feasible."""
+        if not point.margins:
             return -1.0
-        distance = abs(point.accuracy[1] - self.target)
-        return distance if point.feasible else -max(distance, 1e-4)
+        return max(0.0, min(point.margins.values())) if point.feasible else min(-1e-4, *point.margins.values())
+
+
+def _first(margins: Mapping[str, float]) -> str | None:
+    """The first constraint that fails."""
+    return next((name for name in CONSTRAINTS if margins.get(name, 0.0) < 0), None)
 
 
 def accuracy_under(
@@ -141,9 +256,10 @@ def accuracy_under(
     ber: float,
     seed: int,
     trial: int,
+    weights: Mapping[str, float] | None = None,
 ) -> float:
-    """Accuracy on `x` under the fault list of (`seed`, `trial`) at `ber`."""
-    faults = draw(array, network, len(x), ber, seed, trial)
+    """Accuracy on `x` under the fault list of (`seed`, `trial`) at `ber`, times `weights` of site classes."""
+    faults = draw(array, network, len(x), ber, seed, trial, weights)
     return float((engine.run(x, faults).argmax(axis=1) == labels).mean())
 
 

@@ -94,7 +94,7 @@ class Goal:
 
     minimise: tuple[Objective, ...] = (Objective("lut", (("lut", 1.0),)),)
     board: str = "pynq-z2"
-    fit: float = 1.0
+    fit: float | None = None
     throughput: float | None = None
     clean: float | None = None
     critical: float | None = None

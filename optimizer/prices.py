@@ -12,7 +12,7 @@ from hardpoint.cost import Cost
 from hardpoint.errors import InputError
 from hardpoint.network import Network
 
-__all__ = ["SOURCES", "Prices", "Recorded", "Synthesis", "Table", "Tools", "prices_from"]
+__all__ = ["SOURCES", "Prices", "Recorded", "Synthesis", "Table", "Tools", "check_source", "prices_from"]
 
 SOURCES = ("table", "yosys", "csynth", "vivado")
 
@@ -27,8 +27,8 @@ class Prices(Protocol):
     def beforehand(self, array: Array) -> Cost | None:
         """What is known of `array` without running a tool; None where a tool must run. InputError: it is not priced at all."""
 
-    def measured(self, network: Network, array: Array) -> Cost:
-        """The cost of `array`, by running what must be run; `network` is what the vendor's tools are given with it."""
+    def measured(self, array: Array) -> Cost:
+        """The cost of `array`, by running what must be run."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Table:
             raise InputError(f"the shipped table of costs lacks {lacks[0]}{f' and {len(lacks) - 1} more' * (len(lacks) > 1)}")
         return array_cost(array)
 
-    def measured(self, network: Network, array: Array) -> Cost:
+    def measured(self, array: Array) -> Cost:
         cost = self.beforehand(array)
         assert cost is not None
         return cost
@@ -63,7 +63,7 @@ class Synthesis:
 
         return None if lacking(array) else array_cost(array)
 
-    def measured(self, network: Network, array: Array) -> Cost:
+    def measured(self, array: Array) -> Cost:
         from hardpoint.hls.cost import array_cost
 
         return array_cost(array)
@@ -73,16 +73,18 @@ class Synthesis:
 class Tools:
     """The vendor's tools run on the emitted project: C synthesis alone (`csynth`), or up to the bitstream (`vivado`).
 
-    Projects and bitstreams lie in `folder` by the array's digest, and are not built twice.
+    Projects and bitstreams lie in `folder` by the array's digest, and are not built twice. `network` is what a project is
+    tested with; it does not decide what an array costs.
     """
 
     source: str
     folder: Path
+    network: Network
 
     def beforehand(self, array: Array) -> Cost | None:
         return None
 
-    def measured(self, network: Network, array: Array) -> Cost:
+    def measured(self, array: Array) -> Cost:
         from hardpoint.hls.build import build, synthesise
         from hardpoint.hls.emit import write_project
 
@@ -90,7 +92,7 @@ class Tools:
         place = self.folder / bare.digest
         project = place / "project"
         if not (project / "manifest.json").is_file():
-            write_project(network, bare, project)
+            write_project(self.network, bare, project)
         if self.source == "csynth":
             return synthesise(project, say=_silent)
         costs = build(project, place, say=_silent).costs
@@ -115,30 +117,32 @@ class Recorded:
             raise InputError(f"{self.folder} holds no C synthesis report {name}.xml or {name}.rpt")
         return to_cost(read_as(CSynth, found[0]))
 
-    def measured(self, network: Network, array: Array) -> Cost:
+    def measured(self, array: Array) -> Cost:
         cost = self.beforehand(array)
         assert cost is not None
         return cost
 
 
-def prices_from(source: str, folder: Path, reports: Path | None = None) -> Prices:
-    """The source of costs called `source`; projects for the vendor's tools go into `folder`, `reports` are recorded ones."""
+def check_source(source: str, reports: Path | None = None) -> None:
+    """Raise an InputError unless costs can come from `source`: it exists, and so do its tools or recorded `reports`."""
     if source not in SOURCES:
         raise InputError(f"a source of costs is {', '.join(SOURCES)}, not {source!r}")
-    if reports is not None:
-        if source != "csynth":
-            raise InputError(f"recorded reports are those of C synthesis (csynth), not of {source}")
-        if not reports.is_dir():
-            raise InputError(f"there is no folder of reports {reports}")
-        return Recorded(reports)
-    if source == "table":
-        return Table()
-    if source == "yosys":
-        return Synthesis()
-    from hardpoint.hls.build import Tools as Commands
+    if reports is not None and source != "csynth":
+        raise InputError(f"recorded reports are those of C synthesis (csynth), not of {source}")
+    if reports is not None and not reports.is_dir():
+        raise InputError(f"there is no folder of reports {reports}")
+    if reports is None and source in ("csynth", "vivado"):
+        from hardpoint.hls.build import Tools as Commands
 
-    Commands.find(hls_only=source == "csynth")  # missing tools are said before anything is trained
-    return Tools(source, folder)
+        Commands.find(hls_only=source == "csynth")
+
+
+def prices_from(source: str, folder: Path, network: Network, reports: Path | None = None) -> Prices:
+    """The source of costs called `source`; projects for the vendor's tools go into `folder`, `reports` are recorded ones."""
+    check_source(source, reports)
+    if reports is not None:
+        return Recorded(reports)
+    return Table() if source == "table" else Synthesis() if source == "yosys" else Tools(source, folder, network)
 
 
 def _silent(line: str) -> None:

@@ -37,9 +37,9 @@ class Looks:
             n *= 2
         yield self.last
 
-    def interval(self, values: Sequence[float], draws: int = 1) -> Interval:
-        """Interval for the mean of the units, in [0, 1], that holds at all looks together.
+    def interval(self, values: Sequence[float], draws: int = 1, among: int = 1) -> Interval:
+        """Interval for the mean of the units, in [0, 1], that holds at all looks together, and with those of `among` means.
 
         `draws` is how many independent parts each unit has: the images of a list of transient faults.
         """
-        return cluster_t(values, 1 - (1 - self.confidence) / len(self.at), draws=draws)
+        return cluster_t(values, 1 - (1 - self.confidence) / (len(self.at) * among), draws=draws)
