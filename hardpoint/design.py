@@ -26,7 +26,8 @@ class Settings:
     important results (hardened array columns, recompute unit) and of the other array columns (None: nothing is guarded).
     Architecture: `dot_size` lanes of the recompute unit (0: there is none) with data `reuse` or without, `rows`, `cols`,
     `dataflow`, `hardened` array columns, to which important channels are brought. Circuit: `operand` and `drain` guards
-    wherever columns are guarded, `kind` of guard (columns or rpr), and whether multipliers sit in DSP blocks (`dsp`).
+    wherever columns are guarded, `kind` of guard (columns or rpr), whether multipliers sit in DSP blocks (`dsp`), and the
+    guard `policy`, direct or configurable with so many bits of `headroom`.
 
     >>> Settings(q_scale=4, ib=14, hardened=8, drain=True).array().guard(0, 0).drain
     True
@@ -49,6 +50,8 @@ class Settings:
     drain: bool = False
     kind: str = "columns"
     dsp: bool = False
+    policy: str = "direct"
+    headroom: int = 0
 
     def __post_init__(self) -> None:
         if not 0 <= self.hardened <= self.cols:
@@ -89,7 +92,8 @@ class Settings:
         unit = None
         if self.dot_size:
             unit = Recompute(self.dot_size, Guard() if self.ib is None else Guard(self.ib, self.operand, self.drain), self.reuse)
-        fields = {"dataflow": self.dataflow, "recompute": unit, "dsp": self.dsp, **rest}
+        fields = {"dataflow": self.dataflow, "recompute": unit, "dsp": self.dsp, "policy": self.policy}
+        fields |= {"headroom": self.headroom, **rest}
         return Array(self.rows, self.cols, guards, classes, **fields)
 
     @classmethod
@@ -115,6 +119,8 @@ class Settings:
             words.append(f"{100 * self.s_th:g} % of neurons recomputed by {self.dot_size} lanes")
         if self.dsp:
             words.append("multipliers in DSP blocks")
+        if self.policy != "direct":
+            words.append(f"{self.policy} policy with {self.headroom} bits of headroom")
         return ", ".join(words)
 
 
