@@ -32,6 +32,14 @@ RecomputeText = Annotated[
 ]
 Dsp = Annotated[bool, typer.Option("--dsp", help="Multipliers in DSP blocks.")]
 Ecc = Annotated[bool, typer.Option("--ecc", help="Buffers hold error-correcting codes (SECDED).")]
+Policy = Annotated[
+    str,
+    typer.Option(
+        help="Guard policy: direct, or configurable (each layer's weights moved up as far as they fit).",
+        autocompletion=one_of("direct", "configurable"),
+    ),
+]
+Headroom = Annotated[int, typer.Option(help="Bits of the PEs above their weights; --policy configurable.")]
 Board = Annotated[
     str,
     typer.Option(
@@ -51,6 +59,8 @@ def _array(
     recompute: RecomputeText = None,
     dsp: Dsp = False,
     ecc: Ecc = False,
+    policy: Policy = "direct",
+    headroom: Headroom = 0,
     board: Board = "pynq-z2",
 ) -> Array:
     """The array that the options describe."""
@@ -63,6 +73,8 @@ def _array(
         "dsp": dsp,
         "depth": depth,
         "ecc": ecc,
+        "policy": policy,
+        "headroom": headroom,
         "board": board,
         "recompute": _recompute(recompute),
     }

@@ -296,6 +296,9 @@ def run(
     images: Images = None,
     faults: Annotated[Path | None, typer.Option(help="Fault list (.npz) to play.")] = None,
     ber: Annotated[float | None, typer.Option(help="Draw the faults to play at this bit error rate.")] = None,
+    chip: Annotated[
+        Path | None, typer.Option("--map", help="Play the stuck bits of a chip's fault map (.json), throughout.")
+    ] = None,
     seed: Seed = 0,
     check: Annotated[
         bool, typer.Option("--check", help="Compare every image with the emulator; exit with 1 on any difference.")
@@ -310,7 +313,7 @@ def run(
 
     value, lines = run_on(
         _network(network), array, device, data, images,
-        faults=faults, ber=ber, seed=seed, check=check, bitstream=bitstream,
+        faults=faults, ber=ber, chip=chip, seed=seed, check=check, bitstream=bitstream,
     )  # fmt: skip
     _say(value, as_json, lines)
     if check and value["check"]["different"]:

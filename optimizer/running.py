@@ -10,6 +10,7 @@ import numpy as np
 from hardpoint.array import Array
 from hardpoint.draw import check_ber
 from hardpoint.errors import InputError
+from hardpoint.faultmap import FaultMap
 from hardpoint.faults import FaultList
 from hardpoint.host.campaign import Engine, seen
 from hardpoint.host.drawing import draw
@@ -29,17 +30,19 @@ def run_on(
     *,
     faults: Path | None = None,
     ber: float | None = None,
+    chip: Path | None = None,
     seed: int = 0,
     check: bool = False,
     bitstream: Path | None = None,
 ) -> tuple[dict[str, Any], list[str]]:
-    """Accuracy of `network` on a device, under the fault list of a file or one drawn at `ber`, as a table and as lines.
+    """Accuracy of `network` on a device, as a table and as lines: under the fault list of a file, one drawn at `ber`, or the
+    stuck bits of the fault map in file `chip`.
 
     With `check` every image is compared with the emulator's; the table's `check` says how many differ.
     """
     check_device(device)
-    if faults is not None and ber is not None:
-        raise InputError("faults come from a list or are drawn: give --faults or --ber, not both")
+    if sum(given is not None for given in (faults, ber, chip)) > 1:
+        raise InputError("faults come from a list, are drawn, or are a chip's: give one of --faults, --ber and --map")
     if ber is not None:
         check_ber(ber)
     test = samples(data, network, images)
@@ -48,7 +51,7 @@ def run_on(
         if check and device == "emulator"
         else engine_on(device, network, array, bitstream=bitstream)
     )
-    played = _faults(network, array, len(test.x), faults, ber, seed)
+    played = _faults(network, array, len(test.x), faults, ber, seed) if chip is None else _stuck(network, array, len(test.x), chip)
     value: dict[str, Any] = {"device": device, "images": len(test.x)}
     golden = engine.run(test.x)
     found: Equality | None = None
@@ -84,6 +87,18 @@ def _faults(
     if played.images < images:
         raise InputError(f"{path} is for {played.images} images, not for {images}; give --images {played.images}")
     return played
+
+
+def _stuck(network: Network, array: Array, images: int, path: Path) -> FaultList:
+    """The stuck bits of a fault map, from the first image to the last."""
+    chip = FaultMap.load(path)
+    unknown = sorted(set(chip.faulty) - {(bit.row, bit.col) for bit in chip.stuck})
+    if unknown:
+        raise InputError(f"{path}: PE {unknown[0]} is faulty, but none of its bits is said to be stuck: nothing can be played")
+    try:
+        return FaultList.of(chip.faults(array), array, network, images, convention="given map")
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
 
 
 def _behind_registers(network: Network, array: Array) -> Engine:
