@@ -9,7 +9,7 @@ PYTHON310 ?= $(shell p=$$(command -v python3.10) && $$p -c "" 2>/dev/null && ech
 PYNQ_VERSIONS := 3.1.2 4.0.0
 NUMPY ?= 1.26.4
 
-.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-fleet bench-host bench-search bench-training formal lint types clean check-reports test-pynq test-board
+.PHONY: setup demo test check-all bench bench-answers bench-core bench-emulation bench-fleet bench-host bench-search bench-training formal lint types clean check-reports test-pynq test-board docs check-docs
 
 setup: $(STAMP)
 
@@ -29,7 +29,7 @@ test: lint
 
 check-all: test
 	$(RUN) -m pytest -m slow
-	$(MAKE) --no-print-directory test-pynq test-board
+	$(MAKE) --no-print-directory test-pynq test-board check-docs
 
 # The board's device on the real pynq, over a board that is not there; behind it the emulator and the compiled C++.
 test-pynq: $(STAMP) $(PYNQ_VERSIONS:%=.pynq-venv-%/.installed)
@@ -54,6 +54,15 @@ else
 	$(RUN) -m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check --wheel-dir build/board .
 	$(RUN) tests/run_on_board.py .board-venv build/board $(NUMPY)
 endif
+
+# The documentation as a site, complete without a network: build/docs/index.html. Any warning fails.
+docs: $(STAMP)
+	$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -b html -d build/doctrees docs build/docs
+
+# Runs every command that README and tutorial show, as written, in a fresh copy, and compares what the text shows.
+# CHECK=--install sets the copy up from nothing, as a new user would.
+check-docs: $(STAMP)
+	$(RUN) tests/check_docs.py $(CHECK) README.md docs/tutorial.md
 
 lint: types
 	$(RUN) -m ruff check .

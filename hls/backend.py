@@ -1,7 +1,7 @@
 """Hardpoint as a backend of hls4ml: convert, write, compile, predict and build, as its users know them.
 
 hls4ml loads `register` through the entry point `hls4ml.backends` while it is being imported itself, so nothing here
-imports it before then.
+imports it before then. ::
 
     model = hls4ml.converters.convert_from_keras_model(
         keras_model, backend="Hardpoint", output_dir="project", array=Array(8, 8, (Guard(14),)), input_format="u8.8")
