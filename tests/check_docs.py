@@ -77,21 +77,21 @@ def commands(page: str) -> list[Command]:
 
 def _of_block(language: str, content: str) -> Iterator[tuple[int, str, str | None]]:
     """Line in the block, command and shown output of every command in a block; nothing if it holds none."""
-    lines = content.replace("\\\n", "\\\0").splitlines()  # a line that goes on counts as one
-    at = 0
+    numbered: list[tuple[int, str]] = []
+    for number, line in enumerate(content.splitlines()):
+        if numbered and numbered[-1][1].endswith("\\"):
+            numbered[-1] = (numbered[-1][0], f"{numbered[-1][1]}\n{line}")
+        else:
+            numbered.append((number, line))
     if language == "console":
-        starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
-        for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
-            output = "\n".join(lines[start + 1 : end]).strip()
-            yield start, lines[start][2:].replace("\0", "\n"), output + "\n" if output else None
+        starts = [place for place, (_, line) in enumerate(numbered) if line.startswith("$ ")]
+        for start, end in zip(starts, [*starts[1:], len(numbered)], strict=True):
+            output = "\n".join(line for _, line in numbered[start + 1 : end]).strip()
+            yield numbered[start][0], numbered[start][1][2:], output + "\n" if output else None
         return
-    asked = [line for line in lines if line.strip() and not line.startswith("#")]
-    if language not in ("sh", "bash") and (language or not all(line.split()[0] in COMMANDS for line in asked)):
-        return
-    for line in lines:
-        if line in asked:
-            yield at, line.replace("\0", "\n"), None
-        at += 1 + line.count("\0")
+    asked = [(number, line) for number, line in numbered if line.strip() and not line.startswith("#")]
+    if language in ("sh", "bash") or (not language and all(line.split()[0] in COMMANDS for _, line in asked)):
+        yield from ((number, line, None) for number, line in asked)
 
 
 def fresh_copy(folder: Path, install: bool) -> None:

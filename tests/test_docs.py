@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from check_docs import Command, commands, main, run
+from defusedxml.ElementTree import fromstring
 
 pytestmark = pytest.mark.pc
 
@@ -21,8 +23,11 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     build = (sys.executable, "-m", "sphinx", "--quiet", "--fail-on-warning", "--keep-going", "-b", "html")
     done = subprocess.run((*build, "-d", tmp_path / "trees", DOCS, tmp_path / "site"), capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
-    pages = {page.relative_to(DOCS).with_suffix(".html") for pattern in ("*.md", "api/*") for page in DOCS.glob(pattern)}
-    assert {page for page in pages if not (tmp_path / "site" / page).exists()} == set()
+    for page in (*DOCS.glob("*.md"), *DOCS.glob("api/*.md")):
+        title = re.search(r"^# (.+)", page.read_text(encoding="utf-8"), re.MULTILINE)
+        html = (tmp_path / "site" / page.relative_to(DOCS).with_suffix(".html")).read_text(encoding="utf-8")
+        assert title is not None
+        assert f"<h1>{title[1]}<" in html, page  # the page itself, not one of the site's own
     elsewhere = re.compile(r"""<(?:script|link|img|iframe)\b[^>]*\b(?:src|href)="(?:https?:)?//""")
     loading = [page.name for page in (tmp_path / "site").rglob("*.html") if elsewhere.search(page.read_text(encoding="utf-8"))]
     assert loading == []  # it reads without a network
@@ -73,11 +78,29 @@ def test_every_step_of_extending_names_a_place() -> None:
     assert [step for step in steps if not _PLACE.search(step)] == []
 
 
+def test_a_drawing_is_that_of_its_table(tmp_path: Path) -> None:
+    shutil.copytree(DOCS / "pictures", tmp_path / "pictures")
+    (tmp_path / "pictures" / "where.svg").unlink()
+    subprocess.run((sys.executable, tmp_path / "pictures" / "where.py"), check=True)
+    assert (tmp_path / "pictures" / "where.svg").read_bytes() == (DOCS / "pictures" / "where.svg").read_bytes()
+
+
+@pytest.mark.parametrize("picture", [picture.name for picture in sorted((DOCS / "pictures").glob("*.svg"))])
+def test_pictures_say_what_they_show_and_load_nothing(picture: str) -> None:
+    root = fromstring((DOCS / "pictures" / picture).read_text(encoding="utf-8"))
+    space = "{http://www.w3.org/2000/svg}"
+    title = root.find(f"{space}title")
+    assert (root.tag, root.get("role")) == (f"{space}svg", "img")
+    assert title is not None
+    assert title.text
+    assert [key for node in root.iter() for key in node.attrib if key.endswith("href")] == []
+
+
 def test_commands_are_found_in_every_kind_of_block() -> None:
     page = (
         "Text.\n\n"
         "    hardpoint doctor     # what is there\n    make demo\n\n"
-        "    a drawing -> of things\n\n"
+        "More text.\n\n    a drawing -> of things\n    make of it what you like\n\n"
         "```console\n$ hardpoint cost --rows 4 \\\n    --cols 4\n8 LUT\n\n$ hardpoint run x\nhardpoint: no x\n```\n\n"
         "<!-- check-docs: skip: needs a board -->\n```sh\nhardpoint run n.npz --device zynq\n```\n"
         "```python\nhardpoint\n```\n"
@@ -85,9 +108,9 @@ def test_commands_are_found_in_every_kind_of_block() -> None:
     assert [(found.line, found.text, found.shown, found.skipped) for found in commands(page)] == [
         (3, "hardpoint doctor     # what is there", None, ""),
         (4, "make demo", None, ""),
-        (9, "hardpoint cost --rows 4 \\\n    --cols 4", "8 LUT\n", ""),
-        (13, "hardpoint run x", "hardpoint: no x\n", ""),
-        (19, "hardpoint run n.npz --device zynq", None, "needs a board"),
+        (12, "hardpoint cost --rows 4 \\\n    --cols 4", "8 LUT\n", ""),
+        (16, "hardpoint run x", "hardpoint: no x\n", ""),
+        (22, "hardpoint run n.npz --device zynq", None, "needs a board"),
     ]
 
 
