@@ -12,8 +12,10 @@ Task = Callable[[str, int], Callable[[int], None]]
 
 
 @contextmanager
-def progress(quiet: bool = False) -> Iterator[Task]:
+def progress(quiet: bool = False, transient: bool = False) -> Iterator[Task]:
     """Yield a `Task`; each of its labels gets a bar with what is finished, the time taken and the time left.
+
+    `transient` bars go when the work is done.
 
     >>> with progress(quiet=True) as task:
     ...     done = task("images", 3)
@@ -32,6 +34,7 @@ def progress(quiet: bool = False) -> Iterator[Task]:
     shown = Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("left"),
         TimeRemainingColumn(), console=Console(stderr=True), disable=quiet,
+        transient=transient,
     )  # fmt: skip
 
     def task(label: str, total: int) -> Callable[[int], None]:

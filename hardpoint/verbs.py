@@ -27,7 +27,7 @@ NOT_SETTINGS = ("config", "verbose", "json", "help")
 class App(typer.Typer):
     """An application of which every command also takes `--config` and `--verbose`, and keeps its settings with its results."""
 
-    def command(self, name: str | None = None, **keywords: Any) -> Callable[[Verb], Verb]:  # type: ignore[override]
+    def command(self, name: str | None = None, **keywords: Any) -> Callable[[Verb], Verb]:
         """Register a verb, as typer does."""
         register = super().command(name, **keywords)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import importlib.util
+import logging
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -65,6 +67,7 @@ def build(array: Array, folder: str | os.PathLike[str], limits: Limits = LIMITS,
         for key, text in files.items():
             (Path(work) / key).write_text(text, encoding="utf-8")
         command = [compiler, *FLAGS, "-isystem", str(ap_types()), "-I.", "all.cpp", "-o", str(part)]
+        logging.getLogger(__name__).info("compiling the C++ core: %s", shlex.join(command))
         done = subprocess.run(command, cwd=work, capture_output=True, text=True, timeout=600)
         if done.returncode != 0:
             raise RuntimeError(f"g++ refused the core:\n{done.stderr}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -135,6 +137,7 @@ def _compiler() -> str:
 
 def _run(command: list[str], work: str, root: Path | None = None) -> None:
     environment = {**os.environ, **({"VERILATOR_ROOT": str(root)} if root else {})}
+    logging.getLogger(__name__).info("running %s", shlex.join(command))
     done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=900)
     if done.returncode != 0:
         raise RuntimeError(f"{Path(command[0]).name} failed:\n{done.stderr[-4000:]}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import logging
 import os
 import signal
 import subprocess
@@ -48,6 +49,7 @@ def run(passes: Iterable[str], timeout_s: float, files: Mapping[str, str] | None
     for name, text in (files or {}).items():
         (Path(folder) / name).write_text(text, encoding="utf-8")
     script = "\n".join(passes) + "\n"
+    logging.getLogger(__name__).info("Yosys:\n%s", script.rstrip())
     child = subprocess.Popen(
         [sys.executable, "-c", _CHILD],
         stdin=subprocess.PIPE,

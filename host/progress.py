@@ -1,31 +1,25 @@
-"""A progress bar on standard error, where it is wanted."""
+"""Progress of a campaign's units, where it is wanted."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from hardpoint.progress import progress
+
 __all__ = ["bar"]
 
 
 @contextmanager
 def bar(show: bool, total: int) -> Iterator[Callable[[int], None]]:
-    """Yields what is called with how many of `total` units were finished."""
-    if not show:
-        yield lambda done: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
+    """Yield what is called with how many of `total` units were finished; the bar goes when they are."""
+    with progress(quiet=not show, transient=True) as task:
+        finished, update = 0, None
 
-    progress = Progress(transient=True, console=Console(stderr=True))
-    task = progress.add_task("units", total=total)
+        def advance(done: int) -> None:
+            nonlocal finished, update
+            finished += done
+            update = update or task("units", total)
+            update(finished)
 
-    def advance(done: int) -> None:
-        progress.start()  # not before there is something to show: an error is one line and no more
-        progress.advance(task, done)
-
-    try:
         yield advance
-    finally:
-        if progress.live.is_started:
-            progress.stop()
