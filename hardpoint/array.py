@@ -74,6 +74,9 @@ class Recompute:
     """The recompute unit: `lanes` products per step, columns >= `guard.column` of its sums in three copies.
 
     `reuse`: it reads the array's buffers instead of its own port.
+
+    >>> Array(8, 8, recompute=Recompute(16, Guard(10, operand=True))).recompute.lanes
+    16
     """
 
     lanes: int

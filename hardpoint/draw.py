@@ -37,7 +37,13 @@ COUNT, SINGLE = 1, 2
 
 
 def check_ber(ber: float) -> float:
-    """`ber` if it is a probability, else an InputError."""
+    """`ber` if it is a probability, else an InputError.
+
+    >>> check_ber(1.5)
+    Traceback (most recent call last):
+        ...
+    hardpoint.errors.InputError: a BER is a probability per live site bit and step, 0 to 1, not 1.5
+    """
     if not 0 <= ber <= 1:
         raise InputError(f"a BER is a probability per live site bit and step, 0 to 1, not {ber}")
     return float(ber)
@@ -74,6 +80,14 @@ def draw(
     `images` are inference numbers (or how many, from 0): the faults of an inference do not depend on the others.
     `weights` multiplies the rate of site classes. Each (seed, image, trial, layer, site, copy) has a Philox stream of its
     own; inside it geometric gaps run over the enumeration of `hardpoint.faults.Stream`.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+    >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+    >>> some = draw(Array(2, 2), net, 8, ber=0.01, seed=1)
+    >>> len(some), len(draw(Array(2, 2), net, [3], ber=0.01, seed=1)) == int((some.faults["image"] == 3).sum())
+    (32, True)
     """
     plan = Plan.of(array, network)
     numbers, rates = plan.arguments(images, ber, seed, trial, weights)
@@ -101,7 +115,15 @@ def draw_count(
     trial: int = 0,
     weights: Mapping[str, float] | None = None,
 ) -> FaultList:
-    """Exactly `count` different flips per inference, uniformly over its live site bits x steps (times `weights`)."""
+    """Exactly `count` different flips per inference, uniformly over its live site bits x steps (times `weights`).
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+    >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+    >>> np.bincount(draw_count(Array(2, 2), net, images=4, count=3, seed=1).faults["image"]).tolist()
+    [3, 3, 3, 3]
+    """
     plan = Plan.of(array, network)
     numbers, _ = plan.arguments(images, 0.0, seed, trial, weights)
     most = plan.live_bits(weights)
@@ -142,6 +164,14 @@ def draw_single(
     """One flip per trial, independent and uniform over live site bits x steps (times `weights`) of `images` inferences.
 
     Returns records of dtype FAULT by trial; `layer` and `site` restrict the population to a stratum.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+    >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+    >>> flips = draw_single(Array(2, 2), net, images=10, trials=1000, seed=1, site="acc")
+    >>> {SITES[number] for number in flips["site"]}, sorted(set(flips["bit"].tolist())) == list(range(24))
+    ({'acc'}, True)
     """
     plan = Plan.of(array, network)
     numbers, _ = plan.arguments(trials, 0.0, seed, 0, weights)

@@ -202,6 +202,14 @@ def population(array: Array, network: Network, layer: int | None = None, buffers
     """Live site bits x steps per image and site, exact: what a BER multiplies; of array layer `layer`, or of all.
 
     Those of buffers are counted if `buffers`, else 0, as they are struck only if they are given a weight. A multiply-accumulate step of an unguarded 8x8-bit PE with a 24-bit accumulator holds 8 + 8 + 24 + 24 live bits.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+    >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+    >>> found = population(Array(1, 2), net)  # two PEs, two steps
+    >>> {site: found[site] for site in ("act", "wgt", "mul", "acc", "drain")}
+    {'act': 32, 'wgt': 32, 'mul': 96, 'acc': 96, 'drain': 48}
     """
     table = bit_table(array)
     counts = np.zeros(table.shape, np.int64)
@@ -262,6 +270,20 @@ class FaultList:
 
     `seed`, `trial` and `convention` say how it was drawn, `population` the live site bits x steps per image by site,
     `array` and `network` the digests of what it was drawn for.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> u4, s4, s8 = (Fixed.parse(text) for text in ("u4.0", "s4.0", "s8.0"))
+    >>> net = Network((2,), u4, (Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, s8, s4),))
+    >>> fault = np.zeros(1, FAULT)
+    >>> fault["site"], fault["step"], fault["bit"] = SITES.index("acc"), 1, 20
+    >>> len(FaultList.of(fault, Array(1, 2), net, images=1))
+    1
+    >>> fault["col"] = 2
+    >>> FaultList.of(fault, Array(1, 2), net, images=1)
+    Traceback (most recent call last):
+        ...
+    hardpoint.errors.InputError: fault 0 strikes no live bit: flip of acc copy 0 bit 20 of PE (0, 2) at image 0 layer 0 tile 0 step 1
     """
 
     faults: NDArray[Any]

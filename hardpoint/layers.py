@@ -21,13 +21,21 @@ MOST_SHIFT = 31
 
 
 def requantise(acc: Codes, shift: Any, out: Fixed, relu: bool) -> Codes:
-    """Right shift half to even, optional ReLU, saturation to `out`; the last axis is the channel."""
+    """Right shift half to even, optional ReLU, saturation to `out`; the last axis is the channel.
+
+    >>> requantise(np.array([[-9, 10, 14, 999]]), 2, Fixed.parse("s8.0"), relu=False).tolist()  # 2.5 and 3.5: to the even one
+    [[-2, 2, 4, 127]]
+    """
     x = shift_half_even(acc, shift)
     return np.clip(x, 0 if relu else out.min, out.max)
 
 
 def windows(x: Codes, size: tuple[int, int], stride: tuple[int, int], pad: tuple[int, int, int, int]) -> Codes:
-    """Windows of `x` (N, H, W, C), zero-padded (top, bottom, left, right): (N, OH, OW, KH, KW, C), a view."""
+    """Windows of `x` (N, H, W, C), zero-padded (top, bottom, left, right): (N, OH, OW, KH, KW, C), a view.
+
+    >>> windows(np.zeros((1, 8, 8, 3), np.int64), (3, 3), (2, 2), (1, 1, 1, 1)).shape
+    (1, 4, 4, 3, 3, 3)
+    """
     top, bottom, left, right = pad
     x = np.pad(x, ((0, 0), (top, bottom), (left, right), (0, 0))) if any(pad) else x
     view = np.lib.stride_tricks.sliding_window_view(x, size, axis=(1, 2))[:, :: stride[0], :: stride[1]]
@@ -74,7 +82,16 @@ class Gemm:
 
 @dataclass(frozen=True, eq=False)
 class Conv:
-    """A convolution on codes: weight (KH, KW, CIN, COUT), or (KH, KW, C, 1) if `depthwise`; bias at accumulator scale."""
+    """A convolution on codes: weight (KH, KW, CIN, COUT), or (KH, KW, C, 1) if `depthwise`; bias at accumulator scale.
+
+    >>> ones = np.ones((3, 3, 1, 2), np.int64)
+    >>> s8 = Fixed.parse("s8.0")
+    >>> conv = Conv("conv", "input", ones, [0, 8], 3, s8, s8, pad=(1, 1, 1, 1))
+    >>> conv(np.full((1, 4, 4, 1), 8), 8)[0, 0, 0].tolist()  # four pixels at a corner: 32 and 40, shifted by 3
+    [4, 5]
+    >>> conv.gemm((4, 4, 1))
+    Gemm(m=16, k=9, n=2, depthwise=False)
+    """
 
     name: str
     input: str
@@ -195,7 +212,11 @@ class Dense:
 
 @dataclass(frozen=True)
 class MaxPool:
-    """Maximum over windows; codes keep their format. Padding never wins: a window takes only what lies inside."""
+    """Maximum over windows; codes keep their format. Padding never wins: a window takes only what lies inside.
+
+    >>> MaxPool("pool", "input", (2, 2), (2, 2))(np.arange(16).reshape(1, 4, 4, 1), 15).ravel().tolist()
+    [5, 7, 13, 15]
+    """
 
     name: str
     input: str

@@ -223,6 +223,10 @@ def two_way(table: Any, confidence: float = 0.95, bounds: tuple[float, float] = 
     The variance of the mean is that of units plus that of images less that of their interaction, which both contain
     (Cameron, Gelbach and Miller, J. Bus. Econ. Stat. 29, 2011, equation 2.8), at least the larger of the two; Student's t
     with the smaller number of them less one degrees of freedom.
+
+    >>> table = np.arange(600).reshape(20, 30) % 7 > 0  # 20 fault lists on 30 images: right or wrong
+    >>> str(two_way(table))
+    '0.8567 [0.8493, 0.8640] (95%, two-way t over units and 30 images, 20 units)'
     """
     check_confidence(confidence)
     x = np.asarray(table, np.float64)
@@ -245,6 +249,9 @@ def bootstrap(
     """The mean of one value per unit by resampling whole units: the studentised bootstrap (Efron and Tibshirani 1993, 12.5).
 
     The same seed gives the same interval everywhere.
+
+    >>> str(bootstrap([0.91, 0.95, 0.93, 0.97, 0.92], seed=1))
+    '0.9360 [0.9101, 0.9888] (95%, bootstrap over units, 5 units)'
     """
     check_confidence(confidence)
     x = _units(values, bounds)

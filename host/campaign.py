@@ -203,6 +203,17 @@ def run_campaign(
 
     With a `store`, units already there are not played again, and new ones are kept as they come. `jobs` processes, or the
     cluster of a Dask `scheduler`, work in parallel; results do not depend on them.
+
+    >>> from hardpoint.array import Array
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.host.emulator import Emulator
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(8).reshape(4, 2)
+    >>> labels = net(x).argmax(axis=1)
+    >>> rows = run_campaign(Emulator(net, Array(1, 2)), x, labels, points=(0.0, 0.01), trials=10).rows
+    >>> rows[0].accuracy.mean, rows[1].accuracy.mean < 1, rows[1].strikes > 0
+    (1.0, True, True)
     """
     campaign = ask(engine, x, labels, points, trials, seed, weights, confidence, how, until_error)
     return prepare(engine, x, labels, campaign, store, jobs, scheduler).run(design, progress)

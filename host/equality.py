@@ -48,6 +48,20 @@ def compare(engine: Engine, x: Any, faults: FaultList | None = None) -> tuple[Eq
     """Run codes `x` under `faults` on `engine` and on the emulator; the comparison, and outputs and failures of `engine`.
 
     Equal are outputs, every one of them, and whether a vote among copies disagreed.
+
+    >>> from hardpoint.array import Array
+    >>> from hardpoint.draw import draw
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.host.driver import Driver
+    >>> from hardpoint.host.emulated import EmulatedDevice
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.network import Network
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, array = Network((2,), Fixed.parse("u8.0"), (fc,)), Array(1, 2)
+    >>> device = Driver(EmulatedDevice(array), array).load(net)  # behind registers and memory, as a board is
+    >>> found, outputs, failed = compare(device, np.array([[3, 4], [5, 6]]), draw(array, net, 2, 0.01, seed=1))
+    >>> found.lines()
+    ['compared with the emulator, image by image: 2 equal, 0 different']
     """
     assert engine.array is not None, "an engine without an array is compared with nothing"
     outputs, voted, failed = seen(engine, x, faults)

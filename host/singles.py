@@ -249,7 +249,19 @@ def run_singles(
     until_error: float | None = None,
     progress: bool = False,
 ) -> SingleResult:
-    """Strike `trials` single flips, one at a time, and say what they did and where; as `run_campaign` otherwise."""
+    """Strike `trials` single flips, one at a time, and say what they did and where; as `run_campaign` otherwise.
+
+    >>> from hardpoint.array import Array
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.host.emulator import Emulator
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.network import Network
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(8).reshape(4, 2)
+    >>> found = run_singles(Emulator(net, Array(1, 2)), x, net(x).argmax(axis=1), 200, strata=("site",))
+    >>> len(found.trials), [group.place["site"] for group in found.groups["site"]]
+    (200, ['act', 'wgt', 'mul', 'acc', 'drain'])
+    """
     campaign = ask(engine, x, labels, trials, seed, strata, weights, confidence, until_error)
     return Singles(engine, x, labels, campaign, store, jobs, scheduler).run(progress)
 
