@@ -70,6 +70,8 @@ class Crew:
         waiting = dict[Any, Item]()
         mine = next(items, None)
         try:
+            if mine and self._pool is not None:  # they are at work already
+                self._submit(items, waiting)
             while mine or waiting:
                 if mine:
                     yield mine, self.work.chunk(mine)
@@ -78,13 +80,18 @@ class Crew:
                 for future in [future for future in waiting if future.done()]:
                     yield waiting.pop(future), future.result()
                 mine = next(items, None)
-                while mine and len(waiting) < AHEAD * (self.jobs - 1) and (theirs := next(items, None)):
-                    waiting[self._processes().submit(_work, theirs)] = theirs
+                if mine:
+                    self._submit(items, waiting)
         except BrokenProcessPool:
             raise InputError("a worker process died (is there enough memory for so many jobs?); what was stored is kept") from None
         finally:
             for future in waiting:
                 future.cancel()
+
+    def _submit(self, items: Iterator[Item], waiting: dict[Any, Item]) -> None:
+        """Give the workers what they may have ahead."""
+        while len(waiting) < AHEAD * (self.jobs - 1) and (theirs := next(items, None)):
+            waiting[self._processes().submit(_work, theirs)] = theirs
 
     def _processes(self) -> Any:
         if self._pool is None:

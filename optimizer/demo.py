@@ -19,7 +19,8 @@ from hardpoint.files import write_json
 from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.optimizer.flow import Task, engine_on, load_data
-from hardpoint.optimizer.problem import accuracy_of, array_cost, pose, search
+from hardpoint.optimizer.goal import Goal
+from hardpoint.optimizer.problem import Wish, accuracy_of, array_cost, pose
 from hardpoint.optimizer.report import Rate, Story, rate_of, write
 from hardpoint.optimizer.study import Study
 
@@ -35,10 +36,13 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     """Run the demonstration into folder `out`; returns the summary that it also writes to summary.json."""
     started = time.monotonic()
     data = load_data("digits")
-    problem = pose(data, "digits-cnn", seed, out, task)
+    problem = pose(data, "digits-cnn", seed, out, task, Wish(Goal(fit=1.0), slowdown=1.1))
     evaluator = problem.evaluator()
     study = Study(out / "study.sqlite", problem.asked())
-    found = search(problem, study, EVALUATIONS, task).settings
+    verdict = problem.hunt(study).run(EVALUATIONS, tell=task("search", EVALUATIONS))
+    if verdict.found is None:
+        raise InputError(verdict.says)
+    found = verdict.found.settings
 
     test = np.asarray(data.test.x, np.int64), data.test.y
     network, array = evaluator.deployed(found)
@@ -77,7 +81,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
             "seeds": f"{seed} for training, search and gates, {seed + 1} for the final validation",
             "data": "scikit-learn's digits; the search decides on validation images, the figures are of test images",
             "operating BER": f"{problem.ber:.3g}: on validation images the unprotected 8x8 array loses "
-            f"{100 * problem.lost:.1f} points, full TMR {100 * problem.kept:.2f}",
+            f"{100 * (problem.lost or 0):.1f} points, full TMR {100 * (problem.kept or 0):.2f}",
             "target": f"accuracy at least {100 * problem.target:.2f} % with 95 % confidence",
             "network": network.digest,
             "array": array.digest,

@@ -38,6 +38,8 @@ CONDITIONS = {
     "kind": Condition(_guards, "columns"),
     "operand": Condition(_splits, False),
     "drain": Condition(lambda p: _splits(p) and (p["dataflow"] == "os" or p["dot_size"] > 0), False),
+    "policy": Condition(_splits, "direct"),
+    "headroom": Condition(lambda p: p["policy"] == "configurable", 0),
 }
 """Where a dimension counts: without a recompute unit it has no lanes to feed, a weight-stationary array drains nothing, ..."""
 
@@ -73,6 +75,8 @@ SPACE = Space(
         "kind": ("columns", "rpr"),
         "operand": (False, True),
         "drain": (False, True),
+        "policy": ("direct",),
+        "headroom": (0, 1, 2, 4),
     },
     _sensible,
     CONDITIONS,
@@ -109,6 +113,8 @@ TYPES = {
     "kind": _one_of("columns", "rpr"),
     "operand": _one_of(False, True),
     "drain": _one_of(False, True),
+    "policy": _one_of("direct", "configurable"),
+    "headroom": _whole(0, 7),
 }
 """What each dimension may hold at all, in words and as a test."""
 

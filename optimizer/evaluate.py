@@ -82,14 +82,18 @@ class Evaluator:
 
         Important neurons are listed for the recompute unit, important channels brought into hardened columns.
         """
-        candidate = self.candidates(settings.q_scale)
-        array, network = self.array(settings), candidate.network
-        if settings.dot_size:
-            chosen = candidate.ranking.important(settings.s_th, settings.s_policy)
-            network = network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
+        array, network = self.array(settings), self.listed(settings)
         if 0 < settings.hardened < settings.cols:
-            network = candidate.ranking.permute(network, array)
+            network = self.candidates(settings.q_scale).ranking.permute(network, array)
         return network, array
+
+    def listed(self, settings: Settings) -> Network:
+        """The network with the neurons that a recompute unit computes again, its channels in their own order."""
+        candidate = self.candidates(settings.q_scale)
+        if not settings.dot_size:
+            return candidate.network
+        chosen = candidate.ranking.important(settings.s_th, settings.s_policy)
+        return candidate.network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
 
     def array(self, settings: Settings) -> Array:
         """The array of the settings on the goal's board."""
@@ -118,10 +122,11 @@ class Evaluator:
         candidate = self.candidates(settings.q_scale)
         array.check(candidate.network)
         network, _ = self.deployed(settings)
-        cycles, rate, slow = self.speed(network, array, cost)
+        cycles = self.cycles(network, array)
         if self.goal.throughput is not None:
+            rate = self.rate(cycles, array, cost)
             margins["throughput"] = math.log(rate / self.goal.throughput)
-            reasons["throughput"] = slow
+            reasons["throughput"] = f"computes {rate:,.0f} images per second, below {self.goal.throughput:,.0f}"
         point = DesignPoint(settings, "cost", False, "", cost, cycles, margins=margins)
         if failed := _first(margins):
             return dataclasses.replace(point, reason=reasons[failed])
@@ -141,18 +146,16 @@ class Evaluator:
         found = fit(with_buffers(cost, array) if cost.source == "yosys" else cost, board(array.board))
         return found.share, found.binding
 
-    def speed(self, network: Network, array: Array, cost: Cost | None = None) -> tuple[int, float, str]:
-        """Cycles per image and images per second where transfers are hidden, and the latter in words against the goal.
-
-        A cost with a longer period than the array's clock sets the pace.
-        """
+    def cycles(self, network: Network, array: Array) -> int:
+        """Cycles per image where transfers are hidden."""
         from hardpoint.hls.timing import timing
 
-        cycles = timing(network, array).least
-        period = max(array.period_ns, (cost.period_ns if cost is not None else None) or 0.0)
-        rate = 1e9 / (cycles * period)
-        said = f"computes {rate:,.0f} images per second, below {self.goal.throughput or 0:,.0f}"
-        return cycles, rate, said
+        return timing(network, array).least
+
+    def rate(self, cycles: int, array: Array, cost: Cost | None = None) -> float:
+        """Images per second; a cost with a longer period than the array's clock sets the pace."""
+        period = 0.0 if cost is None or cost.period_ns is None else cost.period_ns
+        return 1e9 / (cycles * max(array.period_ns, period))
 
     def objective(self, one: Objective, point: DesignPoint) -> float:
         """What `point` has of an objective; infinite where it is not known."""

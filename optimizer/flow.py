@@ -97,11 +97,14 @@ def search_on(
     data_text: str, model: str, study: Path, evaluations: int, seed: int, out: Path | None, task: Task
 ) -> tuple[dict[str, Any], list[str]]:
     """A search as a table for machines and lines for people; the found design is emitted into `out`."""
-    from hardpoint.optimizer.problem import pose, search
+    from hardpoint.optimizer.goal import Goal
+    from hardpoint.optimizer.problem import Wish, pose
     from hardpoint.optimizer.study import Study
 
-    problem = pose(load_data(data_text), model, seed, study.parent, task)
-    found = search(problem, Study(study, problem.asked()), evaluations, task)
+    problem = pose(load_data(data_text), model, seed, study.parent, task, Wish(Goal(fit=1.0), slowdown=1.1))
+    verdict = problem.hunt(Study(study, problem.asked())).run(evaluations, tell=task("search", evaluations))
+    if (found := verdict.found) is None:
+        raise InputError(verdict.says)
     value = {"found": found.table(), "ber": problem.ber, "target": problem.target, "study": str(study)}
     lines = [f"found: {found.settings}", f"{found.reason}; study: {study}"]
     if found.cost is not None and found.cost.lut is not None:

@@ -39,6 +39,7 @@ class Study:
             db.execute(
                 "CREATE TABLE IF NOT EXISTS point (number INTEGER PRIMARY KEY, settings TEXT NOT NULL UNIQUE, value TEXT NOT NULL)"
             )
+            db.execute("CREATE TABLE IF NOT EXISTS result (name TEXT PRIMARY KEY, value TEXT NOT NULL)")
             row = db.execute("SELECT value FROM problem").fetchone()
             if row is None and problem is None:
                 raise InputError(f"{path} is no study: it states no problem")
@@ -46,8 +47,8 @@ class Study:
                 db.execute("INSERT INTO problem VALUES (1, ?)", (json.dumps(problem, sort_keys=True),))
             elif problem is not None and json.loads(row[0]) != json.loads(json.dumps(problem)):
                 old, new = json.loads(row[0]), json.loads(json.dumps(problem))
-                key = next(k for k in sorted({*old, *new}) if old.get(k) != new.get(k))
-                raise InputError(f"{path} holds a search with {key} = {old.get(key)}, not {new.get(key)}")
+                key, was, now = _difference(old, new)
+                raise InputError(f"{path} holds a search with {key} = {was}, not {now}")
 
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
@@ -76,8 +77,29 @@ class Study:
             rows = db.execute("SELECT value FROM point ORDER BY number").fetchall()
         return [DesignPoint.restore(json.loads(row[0])) for row in rows]
 
+    @property
+    def results(self) -> dict[str, Any]:
+        """What was made of the points, by name: the verdict, the validation of the found design."""
+        with self._open() as db:
+            return {str(name): json.loads(value) for name, value in db.execute("SELECT name, value FROM result ORDER BY name")}
+
+    def keep(self, name: str, value: Any) -> None:
+        """Keep a result in place of an earlier one of this name."""
+        with self._open() as db:
+            db.execute("INSERT OR REPLACE INTO result VALUES (?, ?)", (name, json.dumps(value)))
+
     def append(self, point: DesignPoint) -> None:
         """Add a point; one with the same settings must not be there yet."""
         settings = json.dumps(point.settings.table(), sort_keys=True)
         with self._open() as db:
             db.execute("INSERT INTO point (settings, value) VALUES (?, ?)", (settings, json.dumps(point.table())))
+
+
+def _difference(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """The first key in which two problems differ, inside tables as well, with both values."""
+    key = next(k for k in sorted({*old, *new}) if old.get(k) != new.get(k))
+    was, now = old.get(key), new.get(key)
+    if isinstance(was, dict) and isinstance(now, dict):
+        inner, was, now = _difference(was, now)
+        return f"{key}.{inner}", was, now
+    return key, was, now
