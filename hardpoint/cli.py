@@ -209,12 +209,18 @@ def rank(
         str | None,
         typer.Option(
             help="flips, gradient, margin, taylor, second-order, activation, weight, random, or injection (measured); "
-            "the best that needs no injection if not given."
+            "the best that needs no injection if not given.",
+            autocompletion=one_of(
+                "flips", "gradient", "margin", "taylor", "second-order", "activation", "weight", "random", "injection"
+            ),
         ),
     ] = None,
     share: Annotated[float, typer.Option(min=0, max=1, help="Share of neurons to call important in the print.")] = 0.1,
     policy: Annotated[
-        str, typer.Option(help="Take that share of all neurons (global) or of each layer's (layer).")
+        str,
+        typer.Option(
+            help="Take that share of all neurons (global) or of each layer's (layer).", autocompletion=one_of("global", "layer")
+        ),
     ] = "global",
     images: Annotated[int, typer.Option(min=1, help="Training samples to judge by.")] = 500,
     trials: Annotated[int, typer.Option(min=1, help="Flips, for method injection.")] = 100_000,
@@ -236,7 +242,10 @@ def emit(
     network: Annotated[Path, typer.Argument(help="Network (.npz).")],
     out: Out,
     core: Annotated[
-        str, typer.Option(help="What the core is synthesised from: rtl (Verilog, as black boxes) or hls (C++).")
+        str,
+        typer.Option(
+            help="What the core is synthesised from: rtl (Verilog, as black boxes) or hls (C++).", autocompletion=one_of("rtl", "hls")
+        ),
     ] = "rtl",
     *,
     array: Array,
@@ -336,11 +345,14 @@ def campaign(
         list[float] | None,
         typer.Option(help="Share of PEs with a stuck bit; the unit is a fault map; may be given several times."),
     ] = None,
-    pattern: Annotated[str, typer.Option(help="Places of permanent faults: uniform or clustered.")] = "uniform",
+    pattern: Annotated[
+        str, typer.Option(help="Places of permanent faults: uniform or clustered.", autocompletion=one_of("uniform", "clustered"))
+    ] = "uniform",
     convention: Annotated[
         str,
         typer.Option(
-            help="hardware, or neuron: as software injectors, --ber per output bit of a layer; needs no array."
+            help="hardware, or neuron: as software injectors, --ber per output bit of a layer; needs no array.",
+            autocompletion=one_of("hardware", "neuron"),
         ),
     ] = "hardware",
     stratify: Annotated[str, typer.Option(help="As many single flips in every layer, site or layer,site.")] = "",
@@ -433,7 +445,11 @@ def fleet(
     ] = None,
     generate: Annotated[int, typer.Option(min=0, help="Without --maps: draw as many chips.")] = 0,
     pattern: Annotated[
-        str, typer.Option(help="Pattern of drawn faults: uniform, clustered, rows, columns.")
+        str,
+        typer.Option(
+            help="Pattern of drawn faults: uniform, clustered, rows, columns.",
+            autocompletion=one_of("uniform", "clustered", "rows", "columns"),
+        ),
     ] = "uniform",
     most: Annotated[float, typer.Option(help="Drawn chips have PE fault rates evenly spaced from 0 to this.")] = 0.2,
     rows: Annotated[int, typer.Option(help="Rows of the array.")] = 32,
@@ -485,5 +501,4 @@ def doctor(as_json: Json = False) -> None:
     from hardpoint.doctor import examine
 
     findings = examine()
-    lines = [f"{f.name:16} {f.found or 'not found':24} {f.enables}" for f in findings]
-    _say([dataclasses.asdict(f) for f in findings], as_json, lines)
+    _say([dataclasses.asdict(finding) for finding in findings], as_json, [finding.line() for finding in findings])

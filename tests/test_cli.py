@@ -1,7 +1,10 @@
 """The command line: bad input gives one clear line, exit code 2, no traceback and no half-written output."""
 
+import importlib.metadata
+import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +16,7 @@ from conftest import small_network
 
 from hardpoint import __version__
 from hardpoint.cli import app
+from hardpoint.doctor import LIBRARIES, examine
 from hardpoint.settings import key_of
 
 VERBS = ("demo", "train", "convert", "rank", "emit", "build", "cost", "run", "campaign", "search", "fleet", "report", "doctor")
@@ -119,6 +123,7 @@ def test_no_verbs_help_imports_anything_heavy() -> None:
     code = f"""
 import contextlib, io, sys
 from hardpoint.cli import app
+from hardpoint.doctor import LIBRARIES, examine
 for verb in {("", *VERBS)}:
     with contextlib.redirect_stdout(io.StringIO()) as text:
         app([verb, "--help"] if verb else ["--help"], standalone_mode=False)
@@ -200,3 +205,19 @@ def test_doctor_finds_what_runs_this_test() -> None:
     findings = {row["name"]: row for row in json.loads(hardpoint("doctor", "--json").stdout)}
     assert findings["numpy"]["found"]
     assert findings["g++"]["enables"]
+    assert "hardpoint[board]" in findings["pynq"]["get"]
+
+
+def test_doctor_says_what_a_missing_library_would_enable_and_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "qkeras", None)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "qkeras" else object())
+    (line,) = [finding.line() for finding in examine() if finding.name == "qkeras"]
+    assert " ".join(line.split()) == "qkeras not found bit-constrained models; to get it: pip install 'hardpoint[train]'"
+
+
+def test_every_extra_that_doctor_names_brings_its_library() -> None:
+    lines = importlib.metadata.requires("hardpoint") or []
+    for name, (_, _, extra) in LIBRARIES.items():
+        needed = extra or "numpy"
+        found = [line for line in lines if re.match(rf"{re.escape(name)}\b", line.replace("dask[distributed]", "distributed"))]
+        assert any(f'extra == "{needed}"' in line or "extra" not in line for line in found), (name, extra, found)
