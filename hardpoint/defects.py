@@ -169,6 +169,12 @@ def from_table(path: str | os.PathLike[str], rows: int, cols: int) -> tuple[Faul
 
     One line per faulty PE or stuck bit, chips in the order in which they appear. A chip without faults has a line with
     empty `row` and `col`.
+
+    >>> import tempfile
+    >>> table = Path(tempfile.mkdtemp()) / "chips.csv"
+    >>> _ = table.write_text("chip,row,col\\na,0,1\\nb,,\\na,3,3\\n")
+    >>> [(chip.chip, chip.faulty) for chip in from_table(table, 4, 4)]
+    [('a', ((0, 1), (3, 3))), ('b', ())]
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")

@@ -257,12 +257,28 @@ def mask(gemm: Gemm, chip: FaultMap) -> Mask:
 
 
 def masks(network: Network, chip: FaultMap) -> tuple[Mask, ...]:
-    """Per array layer, which weights survive on `chip`: shaped as the layer's weight, false where it counts as zero."""
+    """Per array layer, which weights survive on `chip`: shaped as the layer's weight, false where it counts as zero.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> masks(net, FaultMap(2, 2, ((1, 0),)))[0].tolist()  # PE (1, 0) holds w[1, 0]
+    [[True, True], [False, True]]
+    """
     return tuple(mask(network.gemm(i), chip).reshape(layer.weight.shape) for i, layer in enumerate(network.gemms))
 
 
 def masked(network: Network, chip: FaultMap) -> Network:
-    """What `network` computes on `chip` with its faulty PEs bypassed: the weights that they hold are zero."""
+    """What `network` computes on `chip` with its faulty PEs bypassed: the weights that they hold are zero.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> masked(net, FaultMap(2, 2, ((1, 0),))).layers[0].weight.tolist()
+    [[1, -1], [0, 1]]
+    """
     keep = {layer.name: m for layer, m in zip(network.gemms, masks(network, chip), strict=True)}
     layers: list[Layer] = []
     for layer in network.layers:

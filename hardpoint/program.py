@@ -178,6 +178,16 @@ class Program:
 
     `source_words` and `result_words` are the sizes of one image's input and output, `scratch_words` that of the memory
     between layers; `result_format` and `outputs` say how to read the output.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.network import Network
+    >>> from hardpoint.array import Array
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> program = Program.of(net, Array(2, 2))
+    >>> program.source_words, program.result_words, str(program.result_format)
+    (1, 1, 's8.0')
     """
 
     words: NDArray[np.uint64]

@@ -70,6 +70,13 @@ def emit(
 
     `core` "rtl" brings the Verilog as black boxes: the array, whose resources are `cost`, and the recompute unit, whose
     resources are `unit_cost` (zeros where unknown); "hls" has the C++ synthesised. The accelerator runs any network within `limits`. The manifest's digest covers every other file.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> sorted({name.partition("/")[0] for name in emit(net, Array(2, 2, (Guard(14),)))})
+    ['README.md', 'cpp', 'hardpoint_engine.json', 'manifest.json', 'rtl', 'tb', 'tcl']
     """
     if core not in CORES:
         raise InputError(f"a core is synthesised from {' or '.join(CORES)}, not {core!r}")

@@ -99,6 +99,13 @@ def timing(network: Network, array: Array) -> Timing:
     """Cycles of one image of `network` on `array`, layer by layer.
 
     Raises InputError where the array cannot compute the network.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> timing(net, Array(2, 2)).layers[0].array  # one tile: K + 2 R + C + 2
+    10
     """
     array.check(network)
     found = []

@@ -52,6 +52,15 @@ class Driver:
     `batch` images run per start (fewer where the device's buffers would not hold them); every wait ends after `timeout_s` seconds.
     `core` says what the core was made from, "hls" (C++) or "rtl" (Verilog), and so how strikes are timed; a simulated
     device says it itself.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.host.emulated import EmulatedDevice
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> driver = Driver(EmulatedDevice(Array(1, 2)), Array(1, 2))
+    >>> driver.run(net, np.array([[3, 4]])).tolist()
+    [[11, 2]]
     """
 
     def __init__(

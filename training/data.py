@@ -89,6 +89,10 @@ def load(name: str, path: str | os.PathLike[str] | None = None, seed: int = 0) -
     `path` is a folder (`mnist`, `fashion`: the four IDX files, gz or not; `cifar10`: python or binary batches, or
     packed JPEG files) or an `.npz` with x and y, or x_train, y_train, x_test, y_test. `seed` draws the validation
     part, and the test part where the source has none.
+
+    >>> found = load("digits")
+    >>> found.test.x.shape, found.test.x.dtype, str(found.format)
+    ((359, 8, 8, 1), dtype('uint8'), 'u8.7')
     """
     if name not in NAMES:
         raise InputError(f"no data set {name!r}; data sets are {', '.join(NAMES)}")
