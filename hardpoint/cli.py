@@ -421,16 +421,80 @@ def search(
     data: Data = "digits",
     model: Annotated[str, typer.Option(help="Architecture.")] = "digits-cnn",
     evaluations: Annotated[int, typer.Option(min=1, help="Designs to evaluate.")] = 24,
+    minimise: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="WHAT",
+            help="lut (if not given), lut+50*dsp, share (of the board's scarcest resource), cycles, loss (of accuracy under "
+            "faults) or critical; given twice: a Pareto front.",
+        ),
+    ] = None,
+    ber: Annotated[
+        float | None, typer.Option(help="Bit error rate; where the unprotected array loses 8 to 12 points if not given.")
+    ] = None,
+    accuracy: Annotated[float | None, typer.Option(help="Least accuracy under faults; --drop decides if not given.")] = None,
+    drop: Annotated[float, typer.Option(help="Accuracy under faults may lie this far below the best fault-free one.")] = 0.01,
+    critical: Annotated[float | None, typer.Option(help="Largest SDC-critical share of inferences.")] = None,
+    clean: Annotated[float | None, typer.Option(help="Least fault-free accuracy.")] = None,
+    throughput: Annotated[
+        float | None, typer.Option(help="Least images per second; --slowdown decides if not given.")
+    ] = None,
+    slowdown: Annotated[
+        float, typer.Option(help="Most cycles per image, in units of the unprotected 8x8 array's.")
+    ] = 1.1,
+    board: Annotated[str, typer.Option(help="Board that the design must fit.")] = "pynq-z2",
+    fit: Annotated[float, typer.Option(help="Largest share of each of the board's resources.")] = 1.0,
+    weight: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SITE=X", help="Weight of a site class, 1 if not given; may be given several times."),
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Confidence of verdicts on designs.")] = 0.95,
+    lists: Annotated[int, typer.Option(min=4, help="Fault lists per design at most.")] = 64,
+    images: Annotated[int | None, typer.Option(min=1, help="Validation images that decide; all if not given.")] = None,
+    space: Annotated[
+        Path | None, typer.Option(metavar="FILE.toml", help="Fixes (rows = 8) or lists (ib = [12, 14]) dimensions.")
+    ] = None,
+    cost: Annotated[
+        str,
+        typer.Option(
+            help="Costs from: table (shipped; refuses what it lacks), yosys (synthesises that), csynth or vivado (tools)."
+        ),
+    ] = "table",
+    reports: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="With --cost csynth: recorded reports, ARRAY-DIGEST.xml.")
+    ] = None,
+    device: Device = "emulator",
+    jobs: Annotated[int, typer.Option(min=1, help="Designs evaluated in parallel, in processes.")] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Dask scheduler whose workers evaluate designs; with --batch.")
+    ] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Designs asked for at once; --jobs if not given.")] = None,
+    warm_start: Annotated[
+        Path | None, typer.Option(metavar="STUDY", help="Begin with the best designs of an earlier study.")
+    ] = None,
+    validate: Annotated[
+        bool, typer.Option(help="Measure the found design, and it without each layer, anew on test images.")
+    ] = True,
     seed: Seed = 1,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Emit the found design's HLS project here.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Search algorithm, architecture and circuit settings for the cheapest design that meets the constraints."""
-    from hardpoint.optimizer.flow import search_on
+    """Search algorithm, architecture and circuit settings for the cheapest design that meets the constraints.
 
+    Exits with 3 where no design does, and names the constraint that binds.
+    """
+    from hardpoint.optimizer.searches import Request, search_on
+
+    request = Request(
+        study, data, model, evaluations, seed, tuple(minimise or ("lut",)), ber, accuracy, drop, critical, clean, throughput,
+        slowdown, board, fit, tuple(weight or ()), confidence, lists, images, space, cost, reports, device, jobs, scheduler,
+        batch, warm_start, validate, out,
+    )  # fmt: skip
     with progress(as_json) as task:
-        value, lines = search_on(data, model, study, evaluations, seed, out, task)
+        value, lines = search_on(request, task)
     _say(value, as_json, lines)
+    if value["verdict"] == "infeasible":
+        raise typer.Exit(3)
 
 
 @app.command(

@@ -39,6 +39,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     problem = pose(data, "digits-cnn", seed, out, task, Wish(Goal(fit=1.0), slowdown=1.1))
     evaluator = problem.evaluator()
     study = Study(out / "study.sqlite", problem.asked())
+    study.keep("networks", problem.names)
     verdict = problem.hunt(study).run(EVALUATIONS, tell=task("search", EVALUATIONS))
     if verdict.found is None:
         raise InputError(verdict.says)

@@ -93,31 +93,6 @@ def _on_board(network: Network, bitstream: Path | None) -> Engine:
     return Surviving(driver, network, check, evidence=evidence)
 
 
-def search_on(
-    data_text: str, model: str, study: Path, evaluations: int, seed: int, out: Path | None, task: Task
-) -> tuple[dict[str, Any], list[str]]:
-    """A search as a table for machines and lines for people; the found design is emitted into `out`."""
-    from hardpoint.optimizer.goal import Goal
-    from hardpoint.optimizer.problem import Wish, pose
-    from hardpoint.optimizer.study import Study
-
-    problem = pose(load_data(data_text), model, seed, study.parent, task, Wish(Goal(fit=1.0), slowdown=1.1))
-    verdict = problem.hunt(Study(study, problem.asked())).run(evaluations, tell=task("search", evaluations))
-    if (found := verdict.found) is None:
-        raise InputError(verdict.says)
-    value = {"found": found.table(), "ber": problem.ber, "target": problem.target, "study": str(study)}
-    lines = [f"found: {found.settings}", f"{found.reason}; study: {study}"]
-    if found.cost is not None and found.cost.lut is not None:
-        lines.insert(1, f"{found.cost.lut:,.0f} LUTs ({found.cost.source})")
-    if out is not None:
-        from hardpoint.hls.emit import write_project
-
-        write_project(*problem.evaluator().deployed(found.settings), out)
-        value["project"] = str(out)
-        lines.append(f"emitted project: {out}")
-    return value, lines
-
-
 def report_on(source: Path, out: Path) -> str:
     """Write the report of a search's study, a campaign's store or a fleet's table; returns its title."""
     from hardpoint.optimizer.report import write

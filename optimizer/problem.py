@@ -73,7 +73,8 @@ class Problem:
     """What a search decides: `networks` by q_scale, images that decide, the BER and the accuracy `target` to keep there.
 
     Where the BER was sought, the unprotected 8x8 array loses `lost` (8 to 12 points) there while full TMR loses `kept` (at
-    most half a point). `equal` counts the logits that gate 1 found equal when networks were trained.
+    most half a point). `equal` counts the logits that gate 1 found equal when networks were trained. `names` are those under
+    which `folder` keeps the networks, by q_scale.
     """
 
     networks: Mapping[int, Candidate]
@@ -87,6 +88,7 @@ class Problem:
     equal: int
     wish: Wish = field(default_factory=Wish)
     folder: Path = Path("build")
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def reference(self) -> int:
@@ -149,7 +151,7 @@ def pose(data: Any, model: str, seed: int, folder: Path, task: Task, wish: Wish 
     """
     wish = wish or Wish()
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
-    networks, equal = _networks(data, model, seed, folder, task, wish.space.dimensions["q_scale"])
+    networks, names, equal = _networks(data, model, seed, folder, task, wish.space.dimensions["q_scale"])
     if wish.images is not None and wish.images < len(x):
         x, labels = x[: wish.images], labels[: wish.images]
         networks = {
@@ -167,7 +169,7 @@ def pose(data: Any, model: str, seed: int, folder: Path, task: Task, wish: Wish 
 
         least = timing(reference.network, UNPROTECTED.array()).images_per_second / wish.slowdown
         wish = dataclasses.replace(wish, goal=dataclasses.replace(wish.goal, throughput=least))
-    return Problem(networks, x, labels, ber, lost, kept, target, seed, equal, wish, folder)
+    return Problem(networks, x, labels, ber, lost, kept, target, seed, equal, wish, folder, names)
 
 
 def _operating(
@@ -196,20 +198,22 @@ def _operating(
 
 def _networks(
     data: Any, model: str, seed: int, folder: Path, task: Task, scales: Sequence[int]
-) -> tuple[dict[int, Candidate], int]:
+) -> tuple[dict[int, Candidate], dict[str, str], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked, or as an earlier run kept it."""
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
     given = digest(data.train.x, data.train.y, x, labels, data.test.x, str(data.format), model, str(seed), __version__)
     done = task("training", len(scales))
     networks: dict[int, Candidate] = {}
+    names: dict[str, str] = {}
     equal = 0
     for q_scale in scales:
         name = folder / f"{model}-q{q_scale}-{given}"
+        names[str(q_scale)] = name.name
         network, ranking, compared = kept(name) or _trained(data, model, q_scale, seed, name, x)
         equal += compared
         networks[q_scale] = Candidate(network, ranking, accuracy_of(network, x, labels))
         done(len(networks))
-    return networks, equal
+    return networks, names, equal
 
 
 def kept(name: Path) -> tuple[Network, Ranking, int] | None:
