@@ -28,7 +28,13 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True, order=True)
 class StuckBit:
-    """A bit of PE (`row`, `col`) that always reads `value`: site, copy and bit as in `hardpoint.faults`."""
+    """A bit of PE (`row`, `col`) that always reads `value`: site, copy and bit as in `hardpoint.faults`.
+
+    >>> StuckBit(0, 0, "acc", 0, 25, 2)
+    Traceback (most recent call last):
+        ...
+    hardpoint.errors.InputError: a stuck bit's value must be a whole number from 0 to 1, not 2
+    """
 
     row: int
     col: int

@@ -368,7 +368,11 @@ _HEADER = ("images", "array", "network", "seed", "trial", "convention", "populat
 
 
 def describe(fault: Any) -> str:
-    """One fault in words."""
+    """One fault in words.
+
+    >>> describe(np.zeros(1, FAULT)[0])
+    'flip of act copy 0 bit 0 of PE (0, 0) at image 0 layer 0 tile 0 step 0'
+    """
     site = SITES[fault["site"]] if fault["site"] < len(SITES) else fault["site"]
     where = f"PE ({fault['row']}, {fault['col']})"
     if site in BUFFERS:

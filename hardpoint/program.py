@@ -159,7 +159,11 @@ def counted(array: Array) -> int:
 
 
 def record_words(array: Array) -> int:
-    """64-bit words of an image's record: tag and status, cycles, then disagreeing votes, two to a word."""
+    """64-bit words of an image's record: tag and status, cycles, then disagreeing votes, two to a word.
+
+    >>> record_words(Array(8, 8)), record_words(Array(8, 5))
+    (6, 5)
+    """
     return 2 + -(-counted(array) // 2)
 
 

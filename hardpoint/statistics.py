@@ -396,6 +396,13 @@ class BettingSequence:
     Hedged capital with bets from the predictable plug-in variance (Waudby-Smith and Ramdas, J. R. Stat. Soc. B 86, 2024,
     section 4.2): a mean m is rejected once the larger of two gamblers' capitals reaches 2 / (1 - confidence). The mean is
     searched on a grid of 2,000 steps; bounds are the nearest rejected grid points.
+
+    >>> sequence = BettingSequence()
+    >>> for value in [0.9, 0.95, 0.92, 0.94] * 25:
+    ...     sequence.update(value)
+    >>> low, high = sequence.bounds
+    >>> low < 0.9275 < high, high - low < 0.1
+    (True, True)
     """
 
     def __init__(self, confidence: float = 0.95) -> None:

@@ -34,7 +34,11 @@ UNIT = "hardpoint_recompute"
 
 
 def top(array: Array) -> str:
-    """The module of the whole array for the dataflow of `array`."""
+    """The module of the whole array for the dataflow of `array`.
+
+    >>> top(Array(8, 8)), top(Array(8, 8, dataflow="ws"))
+    ('hardpoint_core', 'hardpoint_ws')
+    """
     return WS_TOP if array.dataflow == "ws" else TOP
 
 

@@ -45,7 +45,15 @@ def widths(network: Network) -> list[tuple[int, int]]:
 
 
 def output_bits(network: Network) -> int:
-    """Output bits of all array layers per image."""
+    """Output bits of all array layers per image.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net = Network((2,), Fixed.parse("u8.0"), (fc,))
+    >>> output_bits(net)
+    16
+    """
     return sum(neurons * bits for neurons, bits in widths(network))
 
 

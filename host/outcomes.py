@@ -76,7 +76,12 @@ class Block:
 
 
 def count(outcomes: NDArray[np.int64], outputs: Any, labels: Any, strikes: int) -> Counts:
-    """Counts of one unit; a detected failure is never a correct classification."""
+    """Counts of one unit; a detected failure is never a correct classification.
+
+    >>> found = count(np.array([0, 3, 4]), [[5, 1], [1, 5], [5, 1]], [0, 0, 0], strikes=7)
+    >>> found.images, found.correct, found.critical, found.due
+    (3, 1, 1, 1)
+    """
     masked, corrected, tolerable, critical, due = np.bincount(np.asarray(outcomes, np.intp), minlength=len(OUTCOMES)).tolist()
     correct = int(((np.asarray(outputs).argmax(axis=1) == np.asarray(labels)) & (outcomes != DUE)).sum())
     return Counts(len(outcomes), correct, masked, corrected, tolerable, critical, due, strikes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import shutil
 import subprocess
@@ -76,6 +77,17 @@ def test_every_step_of_extending_names_a_place() -> None:
     steps = re.findall(r"^\d+\. .*(?:\n {3}.*)*", text, re.MULTILINE)
     assert len(steps) > 15
     assert [step for step in steps if not _PLACE.search(step)] == []
+
+
+def test_every_public_name_on_the_api_pages_is_documented() -> None:
+    bare = []
+    for page in DOCS.glob("api/*.rst"):
+        for name in re.findall(r"automodule:: (\S+)", page.read_text(encoding="utf-8")):
+            module = importlib.import_module(name)
+            own = [getattr(module, public) for public in module.__all__]
+            bare += [f"{name}.{one.__name__}" for one in own if callable(one) and not (one.__doc__ or "").strip()]
+            assert module.__doc__, name
+    assert bare == []
 
 
 def test_a_drawing_is_that_of_its_table(tmp_path: Path) -> None:
