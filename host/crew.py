@@ -41,6 +41,7 @@ class Crew:
         if scheduler is not None and jobs > 1:
             raise InputError("units are shared out to processes here (jobs) or to a cluster (scheduler), not to both")
         self.work, self.jobs, self.scheduler = work, jobs, scheduler
+        self._begun = False
         self._pool: Any = None
         self._cluster: Any = None
 
@@ -70,11 +71,13 @@ class Crew:
         waiting = dict[Any, Item]()
         mine = next(items, None)
         try:
-            if mine and self._pool is not None:  # they are at work already
+            if mine and self._begun:
                 self._submit(items, waiting)
             while mine or waiting:
                 if mine:
-                    yield mine, self.work.chunk(mine)
+                    played = self.work.chunk(mine)
+                    self._begun = True
+                    yield mine, played
                 else:
                     concurrent.futures.wait(waiting, return_when=concurrent.futures.FIRST_COMPLETED)
                 for future in [future for future in waiting if future.done()]:

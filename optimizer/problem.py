@@ -100,14 +100,10 @@ class Problem:
         engine = functools.partial(engine_on, self.wish.device, build=self.folder / "devices")
         looks = Looks(min(4, self.wish.lists), self.wish.lists, self.wish.goal.confidence)
         cost = array_cost if prices is None else prices.measured
+        candidates = functools.partial(_candidate, dict(self.networks))
         return Evaluator(
-            self._network, engine, cost, self.x, self.labels, self.ber, self.target, self.seed, looks, goal=self.wish.goal
+            candidates, engine, cost, self.x, self.labels, self.ber, self.target, self.seed, looks, goal=self.wish.goal
         )  # fmt: skip
-
-    def _network(self, q_scale: int) -> Candidate:
-        if q_scale not in self.networks:
-            raise InputError(f"networks were trained for q_scale {', '.join(map(str, self.networks))}, not for {q_scale}")
-        return self.networks[q_scale]
 
     def hunt(self, study: Study, prices: Prices | None = None, warm: Sequence[Settings] = ()) -> Hunt:
         """The search of this problem, logged in `study`."""
@@ -130,6 +126,12 @@ class Problem:
             "cost": "table" if prices is None else prices.source,
             "warm": [settings.table() for settings in warm],
         }
+
+
+def _candidate(networks: Mapping[int, Candidate], q_scale: int) -> Candidate:
+    if q_scale not in networks:
+        raise InputError(f"networks were trained for q_scale {', '.join(map(str, networks))}, not for {q_scale}")
+    return networks[q_scale]
 
 
 def array_cost(array: Array) -> Cost:

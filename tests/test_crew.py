@@ -69,6 +69,14 @@ def test_every_item_is_played_once(jobs: int) -> None:
     assert os.getpid() in {result[1] for _, result in found}
 
 
+def test_once_begun_a_crew_shares_out_even_two_items() -> None:
+    with Crew(Squares(), 2) as crew:
+        list(crew.played(items(1)))
+        list(crew.played(items(2)))  # a worker starts
+        found = list(crew.played(items(2)))
+    assert len({pid for _, (_, pid) in found}) == 2
+
+
 def test_a_crew_that_is_left_early_stops() -> None:
     with Crew(Squares(), 2) as crew:
         for number, _ in enumerate(crew.played(items(1000))):
