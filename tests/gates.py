@@ -22,7 +22,9 @@ from hardpoint.fixed import Fixed
 from hardpoint.hls import compile as csim
 from hardpoint.hls import verilate
 from hardpoint.host.compiled import CompiledCore, CompiledDevice
+from hardpoint.host.device import Device
 from hardpoint.host.driver import Driver
+from hardpoint.host.emulated import EmulatedDevice
 from hardpoint.host.emulator import Emulator
 from hardpoint.layers import Add, Conv, Dense
 from hardpoint.network import INPUT, Network
@@ -168,8 +170,7 @@ def emulated(case: Case) -> Play:
     return play
 
 
-def driven(case: Case, library: Path) -> Play:
-    device = CompiledDevice(library, 1 << 20)
+def driven(case: Case, device: Device) -> Play:
     loaded = Driver(device, case.array).load(case.network, case.bypass)
 
     def play(faults: Any) -> Any:
@@ -182,13 +183,15 @@ def driven(case: Case, library: Path) -> Play:
 
 
 GIVEN_UP = Status.ECC
+MEMORY = 1 << 20
 
 NETWORKS: dict[str, Callable[[Case], Play]] = {
     "emulator": emulated,
-    "cpp": lambda case: driven(case, csim.build(case.array, BUILD)),
-    "rtl": lambda case: driven(case, verilate.build(case.array, BUILD)),
+    "emulated": lambda case: driven(case, EmulatedDevice(case.array, memory_bytes=MEMORY)),
+    "cpp": lambda case: driven(case, CompiledDevice(csim.build(case.array, BUILD), MEMORY)),
+    "rtl": lambda case: driven(case, CompiledDevice(verilate.build(case.array, BUILD), MEMORY)),
 }
-"""Engines that run networks."""
+"""Engines that run networks; all but the emulator are driven through registers and memory."""
 
 CORES: dict[str, Callable[[Array], Path]] = {
     "cpp": lambda array: csim.build(array, BUILD, shell=False),

@@ -25,6 +25,12 @@ def test_the_emulator_is_the_literal_network(seed: int) -> None:
     gates.check_network("emulator", seed)
 
 
+@pytest.mark.parametrize("seed", range(FEW_RTL))
+def test_the_emulated_device_is_the_literal_network(seed: int) -> None:
+    """What a driver writes as words is decoded to the same network and the same faults."""
+    gates.check_network("emulated", seed)
+
+
 @pytest.mark.parametrize("seed", range(FEW))
 def test_the_cpp_core_is_the_literal_array(seed: int) -> None:
     gates.check_core("cpp", seed)
