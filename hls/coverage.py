@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from functools import lru_cache
 
-from hardpoint.array import Array
+from hardpoint.array import Array, Guard
 from hardpoint.files import load_json
 from hardpoint.hls import verilog
 from hardpoint.hls.parts import TABLE, Part, accumulator, frame, memory, pe, unit
@@ -15,14 +15,38 @@ __all__ = ["lacking", "parts_of"]
 
 def parts_of(array: Array) -> set[Part]:
     """The parts that an array's cost is composed of, but for delay lines, which the table holds in all lengths."""
-    rows = [row for row in range(array.rows) if row <= 2 or (array.class_map[row] != array.class_map[row - 1]).any()]
-    rows += [row + 1 for row in rows if row + 1 < array.rows]
-    found = {pe(array, row, col) for row in rows for col in range(array.cols)}
-    for part, narrow in (frame(array, cols) for cols in (2, 3)):
-        found |= {part} | ({accumulator(narrow, 0)} if array.dataflow == "ws" else set())
+    alone = dataclasses.replace(array, recompute=None)
+    found = set(_pes(_shrunk(alone))) | set(_frames(dataclasses.replace(alone, cols=2, guards=(Guard(),), classes=())))
+    return found | (set() if array.recompute is None else {unit(array)})
+
+
+def _shrunk(array: Array) -> Array:
+    """A smaller array with the same PEs: the third and later ones of equal neighbours are like the second."""
+    keep_rows, keep_cols = (
+        [i for i in range(len(lines)) if i < 3 or (lines[i] != lines[i - 1]).any() or (lines[i - 1] != lines[i - 2]).any()]
+        for lines in (array.class_map, array.class_map.T)
+    )
+    table = array.class_map[keep_rows][:, keep_cols]
+    classes = tuple(table[0].tolist()) if (table == table[0]).all() else tuple(tuple(row) for row in table.tolist())
+    return dataclasses.replace(array, rows=len(keep_rows), cols=len(keep_cols), classes=classes)
+
+
+@lru_cache(4096)
+def _pes(array: Array) -> frozenset[Part]:
+    """PEs, and of weight-stationary arrays accumulators with their memories."""
+    found = {pe(array, row, col) for row in range(array.rows) for col in range(array.cols)}
     if array.dataflow == "ws":
         found |= {one(array, col) for one in (accumulator, memory) for col in range(array.cols)}
-    return found | (set() if array.recompute is None else {unit(array)})
+    return frozenset(found)
+
+
+@lru_cache(256)
+def _frames(array: Array) -> frozenset[Part]:
+    """What is left of an array without PEs."""
+    found: set[Part] = set()
+    for part, narrow in (frame(array, cols) for cols in (2, 3)):
+        found |= {part} | ({accumulator(narrow, 0)} if array.dataflow == "ws" else set())
+    return frozenset(found)
 
 
 def lacking(array: Array, taps: bool = False) -> list[Part]:

@@ -25,7 +25,7 @@ class Beforehand:
 
     def __init__(self, space: Space, evaluator: Evaluator, prices: Prices) -> None:
         self.all, self._evaluator, self._prices = space, evaluator, prices
-        self._goal = evaluator.goal
+        self._goal, self._clock_ns = evaluator.goal, evaluator.array(Settings()).period_ns
         self._costs: dict[Settings, Cost | InputError | None] = {}
         self._networks: dict[Any, Network] = {}
         self._speeds: dict[Any, int] = {}
@@ -48,16 +48,19 @@ class Beforehand:
         found["clean accuracy"] = candidate.accuracy - max(self._evaluator.target, goal.clean or 0.0)
         if found["clean accuracy"] < 0:
             return found
-        array = self._evaluator.array(settings)
         if goal.throughput is not None:
-            found["throughput"] = math.log(self._evaluator.rate(self._cycles(settings), array) / goal.throughput)
-            if found["throughput"] < 0:
+            rate = self._evaluator.rate(self._cycles(settings), self._clock_ns)
+            found["throughput"] = math.log(rate / goal.throughput)
+            if rate < goal.throughput:
                 return found
         cost = self._cost(settings)
-        if cost is not None and goal.throughput is not None:  # a slow circuit sets the pace
-            found["throughput"] = math.log(self._evaluator.rate(self._cycles(settings), array, cost) / goal.throughput)
-        if cost is not None and goal.fit is not None:
-            found["board fit"] = goal.fit - self._evaluator.share(cost, array)[0]
+        if cost is None:
+            return found
+        if goal.throughput is not None:  # a slow circuit sets the pace
+            rate = self._evaluator.rate(self._cycles(settings), self._clock_ns, cost)
+            found["throughput"] = math.log(rate / goal.throughput)
+        if goal.fit is not None:
+            found["board fit"] = goal.fit - self._evaluator.share(cost, self._evaluator.array(settings))[0]
         return found
 
     def binding(self, points: Iterable[Point]) -> tuple[str, str]:
@@ -91,7 +94,7 @@ class Beforehand:
 
     def _cost(self, settings: Settings) -> Cost | None:
         """The cost of the settings' array; networks do not change it."""
-        key = dataclasses.replace(settings, q_scale=0, s_policy="layer", s_th=0.1 if settings.dot_size else 0.0)
+        key = dataclasses.replace(settings, q_scale=0, s_policy="layer", s_th=min(settings.s_th, 1e-3))
         if key not in self._costs:
             try:
                 self._costs[key] = self._prices.beforehand(self._evaluator.array(key))

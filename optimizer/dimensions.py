@@ -64,7 +64,7 @@ SPACE = Space(
         "dataflow": ("os", "ws"),
         "rows": (4, 8, 16),
         "cols": (4, 8, 16),
-        "dsp": (False, True),
+        "dsp": (False,),  # where only LUTs count, DSP blocks would be free
         "hardened": (0.0, 0.25, 0.5, 0.75),  # share of the array's columns; where all are alike they are the ordinary ones
         "dot_size": (0, 4, 8, 16),
         "s_th": (0.02, 0.05, 0.1, 0.2),

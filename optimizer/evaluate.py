@@ -8,12 +8,13 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hardpoint.array import Array
+from hardpoint.array import Array, Guard
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
@@ -124,7 +125,7 @@ class Evaluator:
         network, _ = self.deployed(settings)
         cycles = self.cycles(network, array)
         if self.goal.throughput is not None:
-            rate = self.rate(cycles, array, cost)
+            rate = self.rate(cycles, array.period_ns, cost)
             margins["throughput"] = math.log(rate / self.goal.throughput)
             reasons["throughput"] = f"computes {rate:,.0f} images per second, below {self.goal.throughput:,.0f}"
         point = DesignPoint(settings, "cost", False, "", cost, cycles, margins=margins)
@@ -141,9 +142,12 @@ class Evaluator:
         """The share that a design takes of its board's scarcest resource, and that resource. The cost of an array alone is
         taken with the memories of its shell."""
         from hardpoint.hls.boards import board, fit
-        from hardpoint.hls.cost import with_buffers
 
-        found = fit(with_buffers(cost, array) if cost.source == "yosys" else cost, board(array.board))
+        if cost.source == "yosys":
+            unguarded = None if array.recompute is None else dataclasses.replace(array.recompute, guard=Guard())
+            plain = dataclasses.replace(array, guards=(Guard(),), classes=(), recompute=unguarded, policy="direct", headroom=0)
+            cost = dataclasses.replace(cost, source="estimate") + _shell(plain)
+        found = fit(cost, board(array.board))
         return found.share, found.binding
 
     def cycles(self, network: Network, array: Array) -> int:
@@ -152,10 +156,10 @@ class Evaluator:
 
         return timing(network, array).least
 
-    def rate(self, cycles: int, array: Array, cost: Cost | None = None) -> float:
+    def rate(self, cycles: int, clock_ns: float, cost: Cost | None = None) -> float:
         """Images per second; a cost with a longer period than the array's clock sets the pace."""
         period = 0.0 if cost is None or cost.period_ns is None else cost.period_ns
-        return 1e9 / (cycles * max(array.period_ns, period))
+        return 1e9 / (cycles * max(clock_ns, period))
 
     def objective(self, one: Objective, point: DesignPoint) -> float:
         """What `point` has of an objective; infinite where it is not known."""
@@ -243,6 +247,14 @@ class Evaluator:
         if not point.margins:
             return -1.0
         return max(0.0, min(point.margins.values())) if point.feasible else min(-1e-4, *point.margins.values())
+
+
+@lru_cache(1024)
+def _shell(array: Array) -> Cost:
+    """The memories of an array's shell, which do not depend on its guards."""
+    from hardpoint.hls.buffers import shell_cost
+
+    return shell_cost(array)
 
 
 def _first(margins: Mapping[str, float]) -> str | None:

@@ -16,10 +16,8 @@ __all__ = ["Search", "dominates"]
 Known = Callable[[Point], float | None] | None
 """What an objective is beforehand: a function of the point, None where it must be measured; None: it always must."""
 
-POOL = 512
+POOL = 384
 """Points of a space too large to be enumerated among which the next one is looked for."""
-FRESH = 128
-"""Points that are drawn anew for each proposal."""
 ELITES = 4
 """Points whose neighbours are looked at, too."""
 
@@ -36,7 +34,7 @@ class Search:
     be asked at once. `warm` are points to evaluate first.
 
     Proposals depend on the seed, on what was told and on what is pending, not on the order of telling. All points of a small
-    space are looked at; of a larger one points drawn once, points drawn anew, and the neighbours of the best ones.
+    space are looked at; of a larger one points drawn once, and the neighbours of the best ones.
 
     >>> space = Space({"x": tuple(range(20)), "y": tuple(range(20))})
     >>> search = Search(space, constraints=1, cost=lambda p: p[0] + p[1] + 1.0, initial=4, seed=0)
@@ -138,9 +136,9 @@ class Search:
         if self.space.small:
             return self._pool
         step = len(self.told) + len(self.pending)
-        found = dict.fromkeys([*self._pool, *self.space.drawn(FRESH, [self._seed, 1, step])])
+        found = dict.fromkeys(self._pool)
         for point in self._elites():
-            found.update(dict.fromkeys(self.space.neighbours(point, [self._seed, 2, step])))
+            found.update(dict.fromkeys(self.space.neighbours(point, [self._seed, 1, step])))
         return list(found)
 
     def _elites(self) -> list[Point]:

@@ -44,7 +44,8 @@ def test_it_finds_the_cheapest_feasible_design(tmp_path: Path) -> None:
     assert 3 <= len(feasible) < len(every) - 3, "the problem says nothing"
     optimum = min(point.cost.lut for point in feasible)
     verdict, study = hunted(tmp_path, 20)
-    assert verdict.found.feasible and verdict.found.cost.lut <= 1.02 * optimum
+    assert verdict.found.feasible
+    assert verdict.found.cost.lut <= 1.02 * optimum
     assert len(study.points) == 20 < len(every)
     assert verdict.table()["verdict"] == "found"
 
@@ -77,7 +78,8 @@ def test_processes_change_nothing(tmp_path: Path) -> None:
     alone, together = (Study(tmp_path / f"{name}.sqlite", made.asked()) for name in ("alone", "together"))
     one, two = made.hunt(alone).run(8, batch=2), made.hunt(together).run(8, jobs=2)
     assert {p.settings for p in alone.points} == {p.settings for p in together.points}
-    assert one.found.settings == two.found.settings and one.found.accuracy == two.found.accuracy
+    assert one.found.settings == two.found.settings
+    assert one.found.accuracy == two.found.accuracy
 
 
 @pytest.mark.slow
@@ -108,8 +110,10 @@ def test_a_failing_evaluation_is_recorded_and_the_search_goes_on(tmp_path: Path)
     verdict = hunt.run(10)
     points = hunt.study.points
     failed = [point for point in points if point.stage == "failed"]
-    assert failed and all(point.reason == "ZeroDivisionError: the engine broke" for point in failed)
-    assert len(points) == 10 and verdict.found is not None
+    assert failed
+    assert all(point.reason == "ZeroDivisionError: the engine broke" for point in failed)
+    assert len(points) == 10
+    assert verdict.found is not None
 
 
 @pytest.mark.parametrize(
@@ -123,8 +127,11 @@ def test_a_failing_evaluation_is_recorded_and_the_search_goes_on(tmp_path: Path)
 )
 def test_an_infeasible_problem_names_what_binds(tmp_path: Path, options: Any, binds: str, why: str, evaluated: bool) -> None:
     verdict, study = hunted(tmp_path, 6, **options)
-    assert verdict.found is None and verdict.binds == binds and why in verdict.why
-    assert verdict.table()["verdict"] == "infeasible" and binds in verdict.says
+    assert verdict.found is None
+    assert verdict.binds == binds
+    assert why in verdict.why
+    assert verdict.table()["verdict"] == "infeasible"
+    assert binds in verdict.says
     assert bool(study.points) == evaluated, "what is known beforehand costs no evaluation"
 
 
@@ -132,7 +139,8 @@ def test_constraints_that_exclude_each_other_are_said(tmp_path: Path) -> None:
     made = problem(tmp_path, drop=0.06, goal=Goal(critical=0.02), ber=2e-5)
     evaluator = made.evaluator(Table())
     point = evaluator(Settings.all_columns(14, 4, 4, q_scale=7))
-    assert point.critical is not None and point.accuracy is not None
+    assert point.critical is not None
+    assert point.accuracy is not None
     assert set(point.margins) == {"clean accuracy", "accuracy under faults", "SDC-critical share"}
     # labels are the golden run's classes, so both constraints see the same images
     assert point.critical[1] == pytest.approx(1 - point.accuracy[1])
@@ -141,7 +149,8 @@ def test_constraints_that_exclude_each_other_are_said(tmp_path: Path) -> None:
 def test_two_objectives_give_the_front_of_all_points(tmp_path: Path) -> None:
     space = TINY.narrowed({"q_scale": [7], "hardened": [0.0]})
     verdict, study = hunted(tmp_path, 40, goal=LOSS, space=space, drop=0.9, ber=1e-4)
-    assert verdict.complete and len(study.points) == len({p.settings for p in study.points})
+    assert verdict.complete
+    assert len(study.points) == len({p.settings for p in study.points})
     values = {p.settings: (p.cost.lut, max(p.clean_accuracy - p.accuracy[1], 1e-5)) for p in study.points if p.feasible}
     best = {s for s, (a, b) in values.items() if not any((c < a and d <= b) or (c <= a and d < b) for c, d in values.values())}
     assert {p.settings for p in verdict.front} <= best
@@ -167,12 +176,15 @@ def test_weighted_resources_and_board_share_are_objectives(tmp_path: Path) -> No
 def test_the_found_design_is_rebuilt_from_its_study_alone(tmp_path: Path) -> None:
     verdict, study = hunted(tmp_path, 10)
     network, array = rebuild(Study(study.path), Study(study.path).points[0])
-    assert network.digest == study.points[0].sample["network"] and array.digest == study.points[0].sample["array"]
+    assert network.digest == study.points[0].sample["network"]
+    assert array.digest == study.points[0].sample["array"]
     made = problem(tmp_path, drop=0.06)
     checked = validate(made, made.evaluator(Table()), verdict.found, made.x, made.labels, names=("found design", "unprotected"))
-    assert checked["seed"] == 2 and checked["lists"] >= 2 * verdict.found.sample["fault_lists"]
+    assert checked["seed"] == 2
+    assert checked["lists"] >= 2 * verdict.found.sample["fault_lists"]
     found, bare = checked["designs"]
-    assert bare["cost"]["lut"] < found["cost"]["lut"] and bare["accuracy"][1] < found["accuracy"][1]
+    assert bare["cost"]["lut"] < found["cost"]["lut"]
+    assert bare["accuracy"][1] < found["accuracy"][1]
     (tmp_path / "small-q7.npz").write_bytes((tmp_path / "small-q8.npz").read_bytes())
     other = problem(tmp_path / "other").networks[7].network.with_important([[1], []])
     other.save(tmp_path / f"small-q{verdict.found.settings.q_scale}.npz")
@@ -205,7 +217,8 @@ def test_recorded_reports_of_c_synthesis_are_a_source_of_costs(tmp_path: Path) -
     study = Study(tmp_path / "s.sqlite", made.asked(prices))
     verdict = made.hunt(study, prices).run(8)
     points = study.points
-    assert verdict.found is not None and len(points) == 8
+    assert verdict.found is not None
+    assert len(points) == 8
     for point in points:
         assert point.cost == Cost("csynth", costs[evaluator.array(point.settings).digest], 1500, 9, 3, 2, 9007199254740993, 10.0)
     with pytest.raises(InputError, match="holds no C synthesis report"):
@@ -220,7 +233,8 @@ def test_a_slow_circuit_sets_the_pace(tmp_path: Path) -> None:
     folder.mkdir()
     report(folder, array, 100, period=1e6)
     point = made.evaluator(Recorded(folder))(Settings.all_columns(14, 4, 4, q_scale=7))
-    assert point.stage == "cost" and point.reason.endswith("images per second, below 1,000")
+    assert point.stage == "cost"
+    assert point.reason.endswith("images per second, below 1,000")
 
 
 def test_the_vendors_tools_are_a_source_of_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,7 +251,8 @@ def test_the_vendors_tools_are_a_source_of_costs(tmp_path: Path, monkeypatch: py
     assert [call[0] for call in vendor.calls] == ["vitis_hls"] * 2
     full = Tools("vivado", tmp_path / "builds", network)
     cost = full.measured(made.evaluator().array(study.points[0].settings))
-    assert cost.source == "vivado" and [call[0] for call in vendor.calls] == ["vitis_hls"] * 2 + ["vivado"]
+    assert cost.source == "vivado"
+    assert [call[0] for call in vendor.calls] == ["vitis_hls"] * 2 + ["vivado"]
 
 
 def test_sources_say_what_they_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +284,8 @@ def test_campaigns_of_a_search_run_on_devices(tmp_path: Path, device: str) -> No
         study = Study(tmp_path / where / "s.sqlite", made.asked())
         made.hunt(study).run(2)
         found[where] = {p.settings: (p.stage, p.accuracy, p.margins) for p in study.points}
-    assert len(found["emulator"]) == 2 and found["emulator"] == found[device]
+    assert len(found["emulator"]) == 2
+    assert found["emulator"] == found[device]
 
 
 # Points and settings -------------------------------------------------------------------------------------------------
