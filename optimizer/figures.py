@@ -93,15 +93,27 @@ def curves(
     for name, value in (upright or {}).items():
         axes.axvline(value, color="#000000", linewidth=1, linestyle="--", label=plain(name))
     if logarithmic:
-        axes.set_xscale("log")
+        _logarithmic(axes, [place for place in places if place > 0])
     if from_zero:
         axes.set_ylim(bottom=0)
     if not logarithmic and not gap:
-        axes.set_xlim(left=0)
+        axes.set_xlim(left=-0.02 * max(places, default=1.0))  # a mark at 0 is seen whole
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     _legend(axes)
     return _svg(drawing, title)
+
+
+def _logarithmic(axes: Any, places: Sequence[float]) -> None:
+    """A logarithmic axis; where its marks span less than two decades, their places are its ticks."""
+    from matplotlib.ticker import NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if places and max(places) < 100 * min(places):
+        far = [place for i, place in enumerate(places) if not i or place > 1.5 * places[i - 1]]
+        axes.set_xticks(far, [f"{place:.3g}" for place in far])
+        axes.set_xlim(min(places) / 1.6, 1.6 * max(places))
 
 
 def _beside(x: float, steps: float, gap: float, logarithmic: bool) -> float:

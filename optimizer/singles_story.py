@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -103,7 +104,7 @@ def told_singles(
         [Figure(outcome_bars({"all": whole.outcomes, **_by_layer(result, names)}, "Outcomes of single flips"), "Flips as drawn.")],
         [Table(["", "estimate with interval"], rows, note=note)],
     )
-    found = [overall, *_places(result, names), *_bits(result), *_pes(result, array), *_strata_table(result)]
+    found = [overall, *_places(result, names), *_bits(result), *_pes(result, array), *_strata_table(result, names)]
     drawn = f"flips in strata by {' and '.join(asked.strata)}" if asked.strata else "flips drawn uniformly"
     return question, answer, [dataclasses.replace(section, title=f"{section.title}: {drawn}") for section in found]
 
@@ -133,7 +134,7 @@ def _places(result: SingleResult, names: Sequence[str]) -> list[Section]:
     for name, label in (("layer", "layer"), ("site", "site"), ("guard", "guard of the PE struck"), ("copy", "site and copy")):
         found = result.groups[name]
         ticks = [_name(group, names) for group in found]
-        if name != "copy" and len(found) <= 40:
+        if name != "copy" and 2 <= len(found) <= 40:
             series = {
                 "outputs differ (SDC)": [marked(0, group.sdc, f"{tick}, SDC") for tick, group in zip(ticks, found, strict=True)],
                 "criterion fails (SDC-critical)": [marked(0, group.critical, f"{tick}, SDC-critical") for tick, group in zip(ticks, found, strict=True)],
@@ -188,8 +189,13 @@ def _pes(result: SingleResult, array: Array) -> list[Section]:
     return [Section("Vulnerability by PE", [figure])]
 
 
-def _strata_table(result: SingleResult) -> list[Section]:
+def _strata_table(result: SingleResult, names: Sequence[str]) -> list[Section]:
     if len(result.strata) < 2:
         return []
-    ticks = [str(group.place["stratum"]) for group in result.strata]
+
+    def named(found: re.Match[str]) -> str:
+        number = int(found[1])
+        return f"layer {names[number]}" if number < len(names) else found[0]
+
+    ticks = [re.sub(r"^layer (\d+)", named, str(group.place["stratum"])) for group in result.strata]
     return [Section("Strata", tables=[_table("stratum", ticks, result.strata)])]

@@ -25,7 +25,7 @@ from hardpoint.host.emulator import Emulator
 from hardpoint.host.neurons import NeuronInjector
 from hardpoint.host.provenance import versions
 from hardpoint.host.singles import run_singles
-from hardpoint.optimizer.figures import heat_map
+from hardpoint.optimizer.figures import Mark, curves, heat_map
 from hardpoint.optimizer.fleet import Chip, Fleet, FleetResult, said
 from hardpoint.optimizer.flow import report_on
 from hardpoint.optimizer.report import Figure, Rate, Section, Story, Table, rate_of, render
@@ -193,7 +193,7 @@ def test_a_store_tells_single_faults_as_their_campaign_did(stored: tuple[Path, d
         assert f"{result.population:,} possible flips" in page
     assert "PE (3, 3): SDC-critical" in page
     assert "Vulnerability by PE" in page
-    assert "<td>layer 0, site acc</td>" in page
+    assert "<td>layer conv, site acc</td>" in page
 
 
 def test_a_store_says_what_it_rests_on(stored: tuple[Path, dict[str, Any], str]) -> None:
@@ -379,3 +379,12 @@ def test_a_campaign_of_which_a_stratum_is_missing_says_so(tmp_path: Path) -> Non
     page = render(story_of(tmp_path / "s.db"))
     assert "Not struck yet, and not part of the estimates: layer 1." in page
     assert f"{result.strata[0].trials} of " in page
+
+
+def test_a_logarithmic_axis_names_its_places_once() -> None:
+    """One BER, or several within a decade: matplotlib would print a label beside every minor tick, one over another."""
+    marks = [Mark(ber, 1.0, 2.0, 3.0, "says") for ber in (1e-6, 1.2e-6, 4e-6)]
+    svg = curves({"a": marks}, "BER", "accuracy (%)", "Accuracy against BER", logarithmic=True)
+    assert re.findall(r">([0-9.e-]+)</text>", svg)[:2] == ["1e-06", "4e-06"]
+    assert "10^" not in svg
+    assert "tspan" not in svg
