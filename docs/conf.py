@@ -43,10 +43,19 @@ def plain(lines: list[str]) -> list[str]:
     return shown
 
 
+def arrays(text: str | None) -> str | None:
+    """A signature with arrays as the code writes them: NDArray[int64], not their expansion."""
+    return text and re.sub(r"~?numpy\.ndarray\[tuple\[~?(?:typing\.)?Any, \.\.\.\], ~?numpy\.dtype\[(.+?)\]\]", r"NDArray[\1]", text)
+
+
 def setup(app: Any) -> None:
     """Called by Sphinx."""
 
     def escape(app: Any, what: str, name: str, obj: Any, options: Any, lines: list[str]) -> None:
         lines[:] = plain(lines)
 
+    def shorten(app: Any, what: str, name: str, obj: Any, options: Any, signature: str, returned: str) -> Any:
+        return arrays(signature), arrays(returned)
+
     app.connect("autodoc-process-docstring", escape)
+    app.connect("autodoc-process-signature", shorten)
