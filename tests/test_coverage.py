@@ -21,7 +21,7 @@ def asked_for(array: Array, monkeypatch: pytest.MonkeyPatch) -> set[Part]:
 
     def price(part: Part) -> Price:
         asked.add(part)
-        return Price(10, 10)
+        return Price(10**6, 10**6) if part.kind == "frame" else Price(1000, 1000, 0, 10, 10)
 
     monkeypatch.setattr(cost, "price", price)
     cost.array_cost(array)
