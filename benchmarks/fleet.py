@@ -80,14 +80,22 @@ def main() -> None:
 
         result = retrain(asked, network, data, folder, task)
     meeting = [chip for chip in result.chips if chip.validation is not None and chip.validation >= result.target]
+    epochs = {o.policy: o.images / result.epoch for o in result.outcomes}
+    maps = {o.policy: o.measuring / result.epoch for o in result.outcomes if o.measuring}
+    total = epochs["method"] + maps["method"]
     report = {
         "data": data.name,
         "seed": given.seed,
         "chips": len(result.chips),
         "meeting": len(meeting),
         "beyond_saving": sum(chip.network is None for chip in result.chips),
-        "epochs": {o.policy: round(o.images / result.epoch, 3) for o in result.outcomes},
-        "epochs_resilience_map": round(result.resilience.spent / result.epoch, 3),
+        "epochs": {policy: round(n, 3) for policy, n in epochs.items()},
+        "epochs_resilience_map": {policy: round(n, 3) for policy, n in maps.items()},
+        "meeting_by_policy": {o.policy: o.meeting for o in result.outcomes},
+        "groups": {o.policy: len(o.groups) for o in result.outcomes if o.groups},
+        "share_of_fixed": round(total / epochs["fixed amount"], 4),
+        "share_of_selection": round(total / epochs["selection"], 4),
+        "share_of_compensated_selection": round(total / epochs["compensation, selection"], 4),
         "epoch_images": result.epoch,
         "seconds_per_epoch": round(result.seconds_per_epoch, 2),
         "repair": repair(given.seed),

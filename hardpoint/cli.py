@@ -520,6 +520,9 @@ def fleet(
     cols: Annotated[int, typer.Option(help="Columns of the array.")] = 32,
     drop: Annotated[float, typer.Option(help="Accuracy that a chip may lose, on validation data.")] = 0.01,
     budget: Annotated[float, typer.Option(help="Most epochs of retraining per map.")] = 4.0,
+    compensation: Annotated[
+        int, typer.Option(min=0, help="Training samples from which lost weights are compensated; 0: not at all.")
+    ] = 8000,
     compare: Annotated[bool, typer.Option(help="Also work out the policies that the method is compared with.")] = False,
     seed: Seed = 0,
     as_json: Json = False,
@@ -536,6 +539,7 @@ def fleet(
             (rows, cols),
             drop,
             budget,
+            compensation,
             compare,
             seed,
             out,

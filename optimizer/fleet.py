@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hardpoint.array import Array
 from hardpoint.defects import fleet as draw_fleet
 from hardpoint.defects import load_maps, pattern
@@ -21,20 +23,29 @@ from hardpoint.network import Network
 from hardpoint.statistics import Interval, wilson
 from hardpoint.training.fleet import Curves, Retraining, accuracy, hits
 from hardpoint.training.fleet_curves import Curve, Resilience, Schedule
-from hardpoint.training.fleet_groups import fused, in_groups_of
+from hardpoint.training.fleet_groups import Group, fused, in_groups_of
 from hardpoint.training.fleet_policies import Outcome, by_groups, fixed, selection, untrained
+from hardpoint.training.fleet_twin import Adam
 
 __all__ = ["Chip", "Fleet", "FleetResult", "fleet_on", "lines", "retrain"]
 
 Task = Callable[[str, int], Callable[[int], None]]
+
+COMPENSATED = Adam(6e-4, 32)
+"""How a compensated chip is retrained: gently, for it starts close to its target."""
+
+BARE = Adam(2e-3, 32)
+"""How a chip is retrained that starts without its weights: of the rates tried, the one that needs the fewest images."""
 
 
 @dataclass(frozen=True)
 class Fleet:
     """What is asked: every chip is to lose at most `drop` of the clean accuracy.
 
-    The resilience map is measured on `samples` uniform maps at each of `rates`, and says what `quantile` of them need.
-    `budget` is the most that a map is retrained, in epochs; `every` policy is compared, or only the method's own run.
+    Chips start compensated from the moments of `compensation` training samples (all, if there are fewer; 0: they start
+    without their weights). The resilience map is measured on `samples` uniform maps at each of `rates`, and says what
+    `quantile` of them need. `budget` is the most that a map is retrained, in epochs; `every` policy is compared, or only
+    the method's own run; `group` is the size of the random groups.
     """
 
     maps: tuple[FaultMap, ...]
@@ -43,9 +54,10 @@ class Fleet:
     samples: int = 2
     quantile: float = 0.5
     budget: float = 8.0
-    group: int = 4
+    group: int = 2
     seed: int = 0
     every: bool = True
+    compensation: int = 8000
 
     def __post_init__(self) -> None:
         if not self.maps:
@@ -54,6 +66,8 @@ class Fleet:
             raise InputError(f"the accuracy that a chip may lose is above 0 and below 1, not {self.drop}")
         if self.samples < 1 or not self.rates:
             raise InputError(f"a resilience map needs rates and at least 1 map at each, not {self.samples}")
+        if self.compensation < 0:
+            raise InputError(f"samples for compensation must be 0 or more, not {self.compensation}")
 
 
 @dataclass(frozen=True)
@@ -85,7 +99,12 @@ class FleetResult:
     def table(self) -> dict[str, Any]:
         """Values for JSON."""
         policies = {
-            o.policy: {"epochs": o.images / self.epoch, "meeting": o.meeting, "groups": [list(g) for g in o.groups]}
+            o.policy: {
+                "epochs": o.images / self.epoch,
+                "map_epochs": o.measuring / self.epoch,
+                "meeting": o.meeting,
+                "groups": [list(g) for g in o.groups],
+            }
             for o in self.outcomes
         }
         return {
@@ -106,34 +125,14 @@ def retrain(fleet: Fleet, network: Network, data: Any, folder: Path, task: Task)
     """Run the whole method in `folder`; what is there already is not done again."""
     clean = accuracy(network, data)
     curves = _curves(fleet, network, data, folder, clean)
-    ask = curves.retraining
-    target, schedule = ask.target, ask.schedule
-
-    rows, cols = fleet.maps[0].rows, fleet.maps[0].cols
-    probes = [
-        pattern("uniform", rows, cols, max(1, round(rate * rows * cols)), fleet.seed + 1, i)
-        for rate in fleet.rates
-        for i in range(fleet.samples)
-    ]
-    done = task("resilience map", len(probes))
-    measured: list[Curve] = []
-    for i, probe in enumerate(probes):
-        measured.append(curves.curve(probe))
-        done(i + 1)
-    resilience = Resilience.of(measured, target, fleet.quantile)
-
-    groups = fused(fleet.maps, resilience.needed)
-    done = task("groups", len(groups))
-    for i, group in enumerate(groups):
-        curves.curve(group.map)
-        done(i + 1)
-    ours = by_groups("fused", groups, fleet.maps, curves.curve, target, schedule, resilience)
-    outcomes = [ours, *(_compared(fleet, curves, resilience, task) if fleet.every else ())]
+    resilience = _resilience(fleet, curves, task)
+    ours = _fused("method" if fleet.compensation else "fused", fleet, curves, resilience, task)
     chips = _measured(fleet, ours, curves, data, task)
+    outcomes = [ours, *(_compared(fleet, curves, folder, clean, task) if fleet.every else ())]
     seconds, images = curves.seconds()
     epoch = len(data.train)
     result = FleetResult(
-        clean, hits(network, data.test) / len(data.test), target, epoch, resilience, tuple(outcomes), chips,
+        clean, hits(network, data.test) / len(data.test), curves.retraining.target, epoch, resilience, tuple(outcomes), chips,
         seconds / max(images, 1) * epoch,
     )  # fmt: skip
     write_json(folder / "fleet.json", {**result.table(), "asked": said(fleet, network, data), "versions": versions()})
@@ -153,32 +152,81 @@ def said(fleet: Fleet, network: Network, data: Any) -> dict[str, Any]:
     return {**named, "rows": maps[0].rows, "cols": maps[0].cols, **asked}
 
 
-def _curves(fleet: Fleet, network: Network, data: Any, folder: Path, clean: float) -> Curves:
+def _curves(fleet: Fleet, network: Network, data: Any, folder: Path, clean: float, bare: bool = False) -> Curves:
+    """The learning curves of compensated chips, or of `bare` ones, which lie in a folder of their own."""
     schedule = Schedule.epochs(len(data.train), fleet.budget)
-    return Curves(Retraining(network, data, schedule, clean - fleet.drop, seed=fleet.seed), folder)
+    samples = 0 if bare else min(fleet.compensation, len(data.train))
+    adam = COMPENSATED if samples else BARE
+    ask = Retraining(network, data, schedule, clean - fleet.drop, adam, fleet.seed, samples)
+    return Curves(ask, folder / "bare" if bare else folder)
 
 
-def _compared(fleet: Fleet, curves: Curves, resilience: Resilience, task: Task) -> list[Outcome]:
-    """The policies that the method is compared with, from one learning curve per chip and one per random group."""
-    target, schedule = curves.retraining.target, curves.retraining.schedule
-    maps, need = fleet.maps, resilience.needed
-    done = task("one chip at a time", len(maps))
-    for i, chip in enumerate(maps):
-        curves.curve(chip)
-        done(i + 1)
-    longest = max((n for m in maps if (n := curves.curve(m).reached(target)) is not None), default=0)
-    done = task(f"every chip for {longest:,} images", len(maps))
-    for i, chip in enumerate(maps):
-        if curves.curve(chip).reached(target) is not None:
-            curves.curve(chip, longest)
-        done(i + 1)
-    some = in_groups_of(fleet.group, maps, need, fleet.seed)
-    return [
-        untrained(maps, curves.curve, target),
-        fixed(maps, curves.curve, target, schedule),
-        selection(maps, curves.curve, target, schedule, resilience),
-        by_groups(f"random groups of {fleet.group}", some, maps, curves.curve, target, schedule, resilience),
+def _resilience(fleet: Fleet, curves: Curves, task: Task) -> Resilience:
+    """What drawn maps need at each rate."""
+    rows, cols = fleet.maps[0].rows, fleet.maps[0].cols
+    probes = [
+        pattern("uniform", rows, cols, max(1, round(rate * rows * cols)), fleet.seed + 1, i)
+        for rate in fleet.rates
+        for i in range(fleet.samples)
     ]
+    measured = _trained("resilience map", probes, curves, task)
+    return Resilience.of(measured, curves.retraining.target, fleet.quantile)
+
+
+def _trained(what: str, maps: Sequence[FaultMap], curves: Curves, task: Task) -> list[Curve]:
+    """The learning curves of `maps`."""
+    done = task(what, len(maps))
+    made = []
+    for i, chip in enumerate(maps):
+        made.append(curves.curve(chip))
+        done(i + 1)
+    return made
+
+
+def _fused(policy: str, fleet: Fleet, curves: Curves, resilience: Resilience, task: Task) -> Outcome:
+    """Maps fused where the resilience map says that it saves training."""
+    return _grouped(policy, fused(fleet.maps, resilience.needed), fleet, curves, task, resilience.spent)
+
+
+def _grouped(
+    policy: str, groups: Sequence[Group], fleet: Fleet, curves: Curves, task: Task, measuring: int = 0
+) -> Outcome:
+    """One retraining per group, and what compensation took."""
+    _trained(policy, [group.map for group in groups], curves, task)
+    ask = curves.retraining
+    made = by_groups(policy, groups, fleet.maps, curves.curve, ask.target, ask.schedule)
+    return dataclasses.replace(made, images=made.images + ask.compensation, measuring=measuring)
+
+
+def _compared(fleet: Fleet, curves: Curves, folder: Path, clean: float, task: Task) -> list[Outcome]:
+    """The policies that the method is compared with: those of chips that start bare, and the parts of the method alone."""
+    ask, maps = curves.retraining, fleet.maps
+    outcomes: list[Outcome] = []
+    if ask.compensation:
+        _trained("compensated, one chip at a time", maps, curves, task)
+        parts = [
+            untrained(maps, curves.curve, ask.target, "compensation alone"),
+            selection(maps, curves.curve, ask.target, ask.schedule, "compensation, selection"),
+        ]
+        outcomes = [dataclasses.replace(part, images=part.images + ask.compensation) for part in parts]
+        curves = _curves(fleet, ask.network, ask.data, folder, clean, bare=True)
+    _trained("one chip at a time", maps, curves, task)
+    outcomes += [
+        untrained(maps, curves.curve, ask.target),
+        fixed(maps, curves.curve, ask.target),
+        selection(maps, curves.curve, ask.target, ask.schedule),
+    ]
+    resilience = _resilience(fleet, curves, task)
+    if ask.compensation:
+        outcomes.append(_fused("fused", fleet, curves, resilience, task))
+    some = in_groups_of(fleet.group, maps, resilience.needed, fleet.seed)
+    outcomes.append(_grouped(f"random groups of {fleet.group}", some, fleet, curves, task))
+    if all(np.logical_or.reduce([chip.bypass for chip in maps]).ravel()):
+        outcomes.append(Outcome("one union model", 0, (None,) * len(maps)))  # it would be left without a PE
+    else:
+        one = in_groups_of(len(maps), maps, resilience.needed, fleet.seed)
+        outcomes.append(_grouped("one union model", one, fleet, curves, task))
+    return outcomes
 
 
 def _measured(fleet: Fleet, outcome: Outcome, curves: Curves, data: Any, task: Task) -> tuple[Chip, ...]:
@@ -212,6 +260,7 @@ def fleet_on(
     shape: tuple[int, int],
     drop: float,
     budget: float,
+    compensation: int,
     compare: bool,
     seed: int,
     folder: Path,
@@ -231,7 +280,7 @@ def fleet_on(
             f"data set {data.name} holds samples of shape {data.shape} in {data.format}, "
             f"the network takes {network.input_shape} in {network.input_format}"
         )
-    asked = Fleet(tuple(found), drop=drop, budget=budget, seed=seed, every=compare)
+    asked = Fleet(tuple(found), drop=drop, budget=budget, seed=seed, every=compare, compensation=compensation)
     result = retrain(asked, network, data, folder, task)
     return result.table(), [*lines(result), f"{folder}: fleet.json, and a network file per chip under networks/"]
 
@@ -242,8 +291,10 @@ def lines(result: FleetResult) -> Sequence[str]:
     said = [
         f"clean accuracy {result.clean_validation:.4f} (validation), {result.clean_test:.4f} (test); target {result.target:.4f} on validation",
         f"{meeting} of {len(result.chips)} chips meet it on their own emulated hardware",
-        f"resilience map: {result.resilience.spent / result.epoch:.2f} epochs",
-        f"{'policy':>22} {'epochs':>9} {'chips that meet':>16}",
+        f"{'policy':>24} {'epochs':>9} {'and its map':>12} {'chips that meet':>16}",
     ]
-    said += [f"{o.policy:>22} {o.images / result.epoch:9.2f} {o.meeting:16d}" for o in result.outcomes]
+    said += [
+        f"{o.policy:>24} {o.images / result.epoch:9.2f} {o.measuring / result.epoch:12.2f} {o.meeting:16d}"
+        for o in result.outcomes
+    ]
     return said

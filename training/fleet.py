@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from hardpoint.faultmap import FaultMap, masked, masks
 from hardpoint.files import digest
 from hardpoint.network import Network
 from hardpoint.training.data import DataSet, Split
+from hardpoint.training.fleet_compensation import Compensation
 from hardpoint.training.fleet_curves import Curve, Schedule
 from hardpoint.training.fleet_twin import Adam, Twin
 
@@ -38,7 +40,9 @@ class Retraining:
     """How maps are retrained: `network` on `data`, looked at after the amounts of `schedule`, until `target` is reached.
 
     `target` is the accuracy on the validation part that counts as met. The samples of every map come in an order of
-    their own, drawn from `seed` and the map, epoch by epoch.
+    their own, drawn from `seed` and the map, epoch by epoch. A map starts from the network without its weights, or,
+    where `compensation` is above 0, from what `Compensation` makes of that with as many samples, the same ones for
+    all maps.
     """
 
     network: Network
@@ -47,12 +51,21 @@ class Retraining:
     target: float
     adam: Adam = field(default_factory=Adam)
     seed: int = 0
+    compensation: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.compensation <= len(self.data.train):
+            raise InputError(
+                f"samples for compensation must be 0 to {len(self.data.train)}, the training part, not {self.compensation}"
+            )
 
     @property
     def subject(self) -> str:
         """Digest of all that a learning curve depends on besides its map."""
         data = digest(self.data.train.x, self.data.train.y, self.data.validation.x, self.data.validation.y)
-        return digest(self.network.digest, data, repr((self.schedule, self.target, self.adam, self.seed)))
+        return digest(
+            self.network.digest, data, repr((self.schedule, self.target, self.adam, self.seed, self.compensation))
+        )
 
     def order(self, chip: FaultMap) -> NDArray[np.int64]:
         """Numbers of the training samples in the order in which `chip` sees them, as many as the schedule's budget."""
@@ -60,6 +73,15 @@ class Retraining:
         rounds = -(-self.schedule.budget // count)
         draws = [np.random.default_rng([self.seed, key, i]).permutation(count) for i in range(rounds)]
         return np.concatenate(draws)[: self.schedule.budget]
+
+    @cached_property
+    def _moments(self) -> Compensation:
+        draw = np.random.default_rng([self.seed, 0xC0]).permutation(len(self.data.train))[: self.compensation]
+        return Compensation.of(self.network, np.asarray(self.data.train.x[np.sort(draw)], np.int64))
+
+    def start(self, chip: FaultMap) -> Network:
+        """Where retraining for `chip` starts: weights in its bypassed PEs are zero."""
+        return self._moments.start(chip) if self.compensation else masked(self.network, chip)
 
 
 class Curves:
@@ -112,20 +134,20 @@ class Curves:
             and (have.reached(ask.target) is not None or have.spent == ask.schedule.budget)
         ):
             return have
-        begun = time.perf_counter()
+        begun = time.process_time()
         looks = self._retrained(chip, least)
         made = Curve(chip.digest, chip.rate, tuple(n for n, _ in looks), tuple(a for _, a in looks))
         if have is not None and made.accuracy[: len(have.accuracy)] != have.accuracy:
             raise InputError(
                 f"retraining {chip} again took another course: this machine's TensorFlow does not repeat itself"
             )
-        row = (chip.digest, json.dumps(made.images), json.dumps(made.accuracy), time.perf_counter() - begun)
+        row = (chip.digest, json.dumps(made.images), json.dumps(made.accuracy), time.process_time() - begun)
         with self._store(self.folder / "fleet.sqlite") as db:
             db.execute("INSERT OR REPLACE INTO curves VALUES (?, ?, ?, ?)", row)
         return made
 
     def seconds(self) -> tuple[float, int]:
-        """Seconds that all curves took, and their training images."""
+        """CPU seconds that all curves took, looks and starts included, and their training images."""
         with self._store(self.folder / "fleet.sqlite") as db:
             rows = db.execute("SELECT seconds, images FROM curves").fetchall()
         return sum(row[0] for row in rows), sum(json.loads(row[1])[-1] for row in rows)
@@ -133,7 +155,7 @@ class Curves:
     def _retrained(self, chip: FaultMap, least: int) -> list[tuple[int, float]]:
         """Amounts and accuracies of one course of retraining."""
         ask = self.retraining
-        start = masked(ask.network, chip)
+        start = ask.start(chip)
         looks = [(0, accuracy(start, ask.data))]
         if looks[0][1] >= ask.target:
             start.save(self.network(chip))
@@ -141,7 +163,7 @@ class Curves:
         if trained and least == 0:
             return looks
         twin, x, y = self._trainer or self._prepared()
-        twin.load(masks(ask.network, chip))
+        twin.load(masks(ask.network, chip), start)
         order = ask.order(chip)
         for n in ask.schedule.images[1:]:
             twin.train(x, y, order[looks[-1][0] : n])

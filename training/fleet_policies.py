@@ -1,14 +1,16 @@
-"""What each way of retraining a fleet costs and which chips it saves, worked out from stored learning curves. No TensorFlow."""
+"""What each way of retraining a fleet costs and which chips it saves, worked out from stored learning curves. No TensorFlow.
+
+Every policy looks at validation accuracy after the amounts of the schedule and keeps the network of the first look that meets
+the target, so none pays for more than it needs.
+"""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hardpoint.errors import InputError
 from hardpoint.faultmap import FaultMap
-from hardpoint.training.fleet_curves import Curve, Resilience, Schedule
+from hardpoint.training.fleet_curves import Curve, Schedule
 from hardpoint.training.fleet_groups import Group
 
 __all__ = ["Outcome", "amount", "by_groups", "fixed", "selection", "untrained"]
@@ -19,16 +21,17 @@ CurveOf = Callable[[FaultMap], Curve]
 
 @dataclass(frozen=True)
 class Outcome:
-    """A policy's result: training images per chip's share, in all, and the map that each chip's network was trained for.
+    """A policy's result: its training images in all, and the map that each chip's network was trained for.
 
-    `images` counts the fleet's training, the resilience map's apart. `served[i]` is the map whose network chip i gets, None
-    where the chip is beyond saving.
+    `images` counts the fleet's training, `measuring` that of the resilience map which the policy needs. `served[i]` is the
+    map whose network chip i gets, None where the chip is beyond saving.
     """
 
     policy: str
     images: int
     served: tuple[FaultMap | None, ...]
     groups: tuple[tuple[int, ...], ...] = ()
+    measuring: int = 0
 
     @property
     def meeting(self) -> int:
@@ -36,59 +39,44 @@ class Outcome:
         return sum(chip is not None for chip in self.served)
 
 
-def untrained(maps: Sequence[FaultMap], curve: CurveOf, target: float) -> Outcome:
+def untrained(maps: Sequence[FaultMap], curve: CurveOf, target: float, policy: str = "no retraining") -> Outcome:
     """No retraining: chips that meet the target as they are."""
-    return Outcome("no retraining", 0, tuple(m if curve(m).accuracy[0] >= target else None for m in maps))
+    return Outcome(policy, 0, tuple(m if curve(m).accuracy[0] >= target else None for m in maps))
 
 
-def fixed(maps: Sequence[FaultMap], curve: CurveOf, target: float, schedule: Schedule) -> Outcome:
-    """The smallest amount of the schedule, the same for every chip, after which all chips meet the target that ever do.
+def fixed(maps: Sequence[FaultMap], curve: CurveOf, target: float, policy: str = "fixed amount") -> Outcome:
+    """The smallest amount of the schedule that, given to every chip, saves all chips that any amount saves.
 
-    Curves must reach as far as that amount; a curve that ends before is an InputError.
+    A chip keeps the network of the first look that meets the target, so the amount is what the neediest chip takes.
     """
-    saved = [m for m in maps if curve(m).reached(target) is not None]
-    for n in schedule.images:
-        reached = [curve(m).at(n) for m in saved]
-        if any(a is None for a in reached):
-            raise InputError(f"not every learning curve reaches {n} images; make them longer to find the fixed amount")
-        if all(a is not None and a >= target for a in reached):
-            break
-    else:
-        raise InputError("no fixed amount of the schedule lets all chips meet the target")
-    return Outcome("fixed amount", n * len(maps), tuple(m if m in saved else None for m in maps))
+    reached = [curve(m).reached(target) for m in maps]
+    longest = max((n for n in reached if n is not None), default=0)
+    served = tuple(None if n is None else m for m, n in zip(maps, reached, strict=True))
+    return Outcome(policy, longest * len(maps), served)
 
 
-def amount(curve: Curve, planned: float, target: float, schedule: Schedule) -> int:
-    """Images that `curve`'s map takes when `planned` are given and accuracy is looked at from then on.
-
-    A map that needs more goes on to the next amounts of the schedule, up to the budget.
+def amount(curve: Curve, target: float, schedule: Schedule) -> int:
+    """Images that `curve`'s map takes: up to the first look that meets the target, the budget if none does.
 
     >>> s = Schedule((0, 10, 20, 40))
     >>> c = Curve("A", 0.1, (0, 10, 20, 40), (0.1, 0.5, 0.8, 0.9))
-    >>> amount(c, 5, 0.8, s), amount(c, 30, 0.8, s), amount(c, 0, 0.95, s)
-    (20, 40, 40)
+    >>> amount(c, 0.7, s), amount(c, 0.95, s)
+    (20, 40)
     """
-    reached = curve.reached(target, schedule.up(planned) if planned > 0 else 0)
+    reached = curve.reached(target)
     return schedule.budget if reached is None else reached
 
 
 def selection(
-    maps: Sequence[FaultMap], curve: CurveOf, target: float, schedule: Schedule, resilience: Resilience
+    maps: Sequence[FaultMap], curve: CurveOf, target: float, schedule: Schedule, policy: str = "selection"
 ) -> Outcome:
-    """Every chip on its own, for the amount that the resilience map gives for its rate, and on where that falls short."""
-    images = [amount(curve(m), _planned(m, resilience, schedule), target, schedule) for m in maps]
-    served = tuple(m if curve(m).reached(target) is not None else None for m in maps)
-    return Outcome("selection", sum(images), served)
+    """Every chip on its own, for as long as it needs."""
+    images = sum(amount(curve(m), target, schedule) for m in maps)
+    return Outcome(policy, images, tuple(m if curve(m).reached(target) is not None else None for m in maps))
 
 
 def by_groups(
-    policy: str,
-    groups: Sequence[Group],
-    maps: Sequence[FaultMap],
-    curve: CurveOf,
-    target: float,
-    schedule: Schedule,
-    resilience: Resilience,
+    policy: str, groups: Sequence[Group], maps: Sequence[FaultMap], curve: CurveOf, target: float, schedule: Schedule
 ) -> Outcome:
     """One retraining per group, for the union of its maps; chips of a group that fails are retrained one by one.
 
@@ -98,20 +86,15 @@ def by_groups(
     found: list[FaultMap | None] = [None] * len(maps)
     for group in groups:
         joint = curve(group.map)
-        images += amount(joint, min(group.images, schedule.budget), target, schedule)
+        images += amount(joint, target, schedule)
         if joint.reached(target) is not None:
             for chip in group.chips:
                 found[chip] = group.map
             continue
         if len(group.chips) == 1:
             continue  # that was the individual retraining, at the full budget
-        for chip in group.chips:
-            alone = curve(maps[chip])
-            images += amount(alone, _planned(maps[chip], resilience, schedule), target, schedule)
-            found[chip] = maps[chip] if alone.reached(target) is not None else None
+        alone = selection([maps[chip] for chip in group.chips], curve, target, schedule)
+        images += alone.images
+        for chip, served in zip(group.chips, alone.served, strict=True):
+            found[chip] = served
     return Outcome(policy, images, tuple(found), tuple(group.chips for group in groups))
-
-
-def _planned(chip: FaultMap, resilience: Resilience, schedule: Schedule) -> float:
-    need = resilience.needed(float(chip.bypass.mean()))
-    return schedule.budget if math.isinf(need) else need
