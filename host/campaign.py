@@ -367,6 +367,15 @@ def decide(
 
     Looks after every trial; the interval is a confidence sequence, valid at every look (`BernoulliSequence`: faults of
     different images and trials are independent draws).
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.array import Array
+    >>> from hardpoint.host.emulator import Emulator
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 0, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(40).reshape(20, 2)
+    >>> decide(Emulator(net, Array(1, 2)), x, net(x).argmax(axis=1), 1e-4, target=0.9, trials=100).verdict
+    'met'
     """
     campaign = ask(engine, x, labels, [ber], trials, seed, weights, confidence)
     if not 0 <= target <= 1:

@@ -53,6 +53,14 @@ def inject(
     Exact: the partial sum at the struck step decides the sign of the change, the sum wraps, and the layers behind are
     computed again. It is one site class (the unguarded accumulator register of an output-stationary array), for judging
     rankings; campaigns on all sites are the host's.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 2, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(40).reshape(20, 2)
+    >>> found = inject(net, x, trials=500, seed=1)
+    >>> len(found), bool(0 < found.critical.mean() < 1)
+    (500, True)
     """
     if trials < 1 or len(x) < 1:
         raise InputError(f"injection needs images and trials, not {len(x)} and {trials}")

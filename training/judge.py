@@ -38,6 +38,16 @@ def coverage(masks: Sequence[NDArray[np.bool_]], truth: Injections) -> Judgement
 
     Faults of one image stand and fall together, so images are the units: the interval is Student's t over the linearised
     residuals of the ratio of their sums.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> from hardpoint.training.injection import inject
+    >>> from hardpoint.network import Network
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 2, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(40).reshape(20, 2)
+    >>> one = coverage([np.array([True, False])], inject(net, x, trials=500, seed=1))  # the first of two neurons
+    >>> 0 < one.low < one.mean < one.high < 1
+    True
     """
     critical, inside = _critical_per_image(truth), np.zeros(len(truth), bool)
     for layer, mask in enumerate(masks):

@@ -24,7 +24,15 @@ Neurons = list[NDArray[np.float64]]
 
 
 def default(network: Network) -> str:
-    """The method that covers most without injection (docs/results.md); `flips` needs a decision between classes."""
+    """The method that covers most without injection (docs/results.md); `flips` needs a decision between classes.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 2, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(40).reshape(20, 2)
+    >>> default(net)
+    'flips'
+    """
     return "flips" if network.criterion.kind == "top1" else "gradient"
 
 
@@ -131,6 +139,14 @@ def bit_effects(network: Network, x: NDArray[Any], bits: int = 24) -> list[NDArr
 
     Of shape (bits, 2): the share of (image, neuron) whose output code changes, and the mean size of the change in codes.
     Columns far enough below the shift change almost nothing: that is what the quantisation constraint buys.
+
+    >>> from hardpoint.fixed import Fixed
+    >>> from hardpoint.layers import Dense
+    >>> fc = Dense("fc", "input", [[1, -1], [2, 1]], [0, 1], 2, Fixed.parse("s8.0"), Fixed.parse("s8.0"))
+    >>> net, x = Network((2,), Fixed.parse("u8.0"), (fc,)), np.arange(40).reshape(20, 2)
+    >>> table = bit_effects(net, x)[0]  # the requantiser drops two bits
+    >>> bool(table[0, 0] < 0.5), table[4].tolist()
+    (True, [1.0, 4.0])
     """
     effects = []
     trace = network.trace(x)
