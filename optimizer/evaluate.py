@@ -109,7 +109,9 @@ class Evaluator:
             logging.getLogger(__name__).debug("%s failed", settings, exc_info=True)
             name = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
             point = DesignPoint(settings, "failed", False, name + " ".join(str(error).split()))
-        return dataclasses.replace(point, seconds=round(time.perf_counter() - started, 3))
+        reached = {str(one): self.objective(one, point) for one in self.goal.minimise}
+        reached = {name: value for name, value in reached.items() if math.isfinite(value)}
+        return dataclasses.replace(point, objectives=reached, seconds=round(time.perf_counter() - started, 3))
 
     def _staged(self, settings: Settings) -> DesignPoint:
         array = self.array(settings)

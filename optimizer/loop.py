@@ -117,12 +117,12 @@ class Hunt:
             return
         failed = point.stage == "failed"
         margins = [FAILED if failed else point.margins.get(name, math.nan) for name in self.learned]
-        search.tell(place, [self.evaluator.objective(one, point) for one in self.goal.minimise], margins)
+        search.tell(place, [point.objectives.get(str(one), math.inf) for one in self.goal.minimise], margins)
 
     def _judged(self, search: Search) -> Verdict:
         points = self.study.points
         good = [point for point in points if point.feasible]
-        values = {p.settings: tuple(self.evaluator.objective(one, p) for one in self.goal.minimise) for p in good}
+        values = {p.settings: tuple(p.objectives.get(str(one), math.inf) for one in self.goal.minimise) for p in good}
         front = pareto(good, values)
         return verdict(points, front, self.goal, self.evaluator.target, search.exhausted and self.space.small)
 

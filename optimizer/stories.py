@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 import sqlite3
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from hardpoint import __version__
-from hardpoint.design import DesignPoint
 from hardpoint.errors import InputError
 from hardpoint.optimizer.report import Story
-from hardpoint.optimizer.sections import of_breakdown
-from hardpoint.optimizer.study import Study
 from hardpoint.settings import noted
 
 __all__ = ["story_of"]
@@ -40,7 +33,9 @@ def _told(source: Path) -> Story:
         return story_of_fleet(source)
     tables = _tables(source)
     if "problem" in tables:
-        return _of_study(source)
+        from hardpoint.optimizer.search_story import story_of_study
+
+        return story_of_study(source)
     if "campaigns" in tables:
         from hardpoint.optimizer.campaign_story import story_of_store
 
@@ -61,41 +56,3 @@ def _tables(source: Path) -> set[str]:
     except sqlite3.Error as error:
         raise InputError(f"{source} is neither a study, a store nor a fleet: {error}") from None
 
-
-def _of_study(source: Path) -> Story:
-    study = Study(source)
-    problem, points = study.problem, study.points
-    feasible = [p for p in points if p.feasible and p.cost is not None and p.cost.lut is not None]
-    best = min(feasible, key=_lut, default=None)
-    breakdown = None
-    if best is None:
-        answer = f"None of {len(points)} designs met the constraints."
-    else:
-        answer = f"{best.settings}: {_lut(best):,.0f} LUTs, the cheapest of {len(points)} designs; {best.reason}."
-        breakdown = of_breakdown(best.settings.array(), str(best.settings))
-    return Story(
-        title="A search for the cheapest fault-tolerant design",
-        asked=f"Which design is cheapest while its accuracy at BER {problem.get('ber', 0):g} is at least {problem.get('target', 0):.4f}?",
-        answer=answer,
-        commands=[
-            f"hardpoint search --study {shlex.quote(source.name)} --evaluations {max(len(points), 1)} --seed {problem.get('seed', 0)}",
-            f"hardpoint report {shlex.quote(source.name)}",
-        ],
-        provenance={
-            **{key: value for key, value in problem.items() if key != "networks"},
-            **dict(_networks(problem)),
-            "page written by": f"hardpoint {__version__}",
-        },
-        points=points,
-        costs={} if best is None or best.cost is None else {"found design": best.cost},
-        array=None if best is None else best.settings.array(),
-        sections=[] if breakdown is None else [breakdown],
-    )
-
-
-def _networks(problem: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(f"network for q_scale {q_scale}", digest) for q_scale, digest in problem.get("networks", {}).items()]
-
-
-def _lut(point: DesignPoint) -> float:
-    return point.cost.lut if point.cost is not None and point.cost.lut is not None else float("inf")
