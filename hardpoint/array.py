@@ -122,7 +122,7 @@ class Array:
     taps: bool = True
     board: str = "pynq-z2"
     period_ns: float = 10.0
-    depth: int = 256
+    depth: int = 512
     ecc: bool = False
     policy: str = "direct"
     headroom: int = 0

@@ -55,7 +55,7 @@ def _array(
     guard: GuardText = "none",
     hardened: Hardened = None,
     dataflow: Dataflow = "os",
-    depth: Depth = 256,
+    depth: Depth = 512,
     recompute: RecomputeText = None,
     dsp: Dsp = False,
     ecc: Ecc = False,

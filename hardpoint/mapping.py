@@ -39,7 +39,7 @@ class Tiling:
     rows: int
     cols: int
     dataflow: str = "os"
-    depth: int = 256
+    depth: int = 512
 
     @classmethod
     def of(cls, gemm: Gemm, array: Array) -> Tiling:

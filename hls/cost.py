@@ -12,6 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -339,13 +341,24 @@ def table_parts() -> list[Part]:
             found |= {part} | ({accumulator(narrow, 0)} if array.dataflow == "ws" else set())
         if array.dataflow == "ws":
             found |= {one(array, col) for one in (accumulator, memory) for col in range(array.cols)}
-    for lanes in (8, 16):
-        found |= {unit(Array(1, 1, recompute=Recompute(lanes, guard), taps=False)) for guard in (_PLAIN, Guard(14))}
+    found |= {unit(Array(1, 1, recompute=one, taps=False)) for one in _usual_units()}
     return sorted(found)
 
 
-_STATIONARY = (Guard(14), Guard(0, operand=True), Guard(16), Guard(12))
-"""Guards of the weight-stationary arrays in the shipped table; with taps the first."""
+_STATIONARY = (14, 12, 16, 0)
+"""Guard columns of the weight-stationary arrays in the shipped table; with taps the first."""
+
+_CONFIGURABLE = ((2, 14), (2, 16), (4, 16), (4, 18))
+"""Headroom and guard column of its arrays with windows that layers place."""
+
+
+def _usual_units() -> Iterator[Recompute]:
+    for operand, drain in product((False, True), repeat=2):
+        yield from (Recompute(8, Guard(column, operand, drain)) for column in (0, 10, 12, 14, 16))
+    for lanes in (4, 16):
+        yield from (Recompute(lanes, Guard(column)) for column in (12, 14, 16))
+        yield from (Recompute(lanes, Guard(14, operand, True)) for operand in (False, True))
+    yield from (Recompute(lanes) for lanes in (4, 8, 16))
 
 
 def _usual_arrays() -> Iterator[Array]:
@@ -357,18 +370,23 @@ def _usual_arrays() -> Iterator[Array]:
             if column in (0, 12, 14, 16):
                 yield Array.columns_hardened(2, 2, Guard(column, True, True), 1, taps=taps)
         yield Array.columns_hardened(2, 2, Guard(14, kind="rpr"), 1, taps=taps)
+    for column, (operand, drain) in product((0, 8, 10, *range(12, 19), 20), ((True, False), (False, True), (True, True))):
+        yield Array.columns_hardened(2, 2, Guard(column, operand, drain), 1, taps=False)
     for taps in (False, True):
-        for guard in _STATIONARY[: 1 if taps else None]:
-            yield Array.columns_hardened(2, 2, guard, 1, dataflow="ws", taps=taps)
+        for column, operand in product(_STATIONARY[: 1 if taps else None], (False, True)):
+            yield Array.columns_hardened(2, 2, Guard(column, operand), 1, dataflow="ws", taps=taps)
         for size in (8,) if taps else (4, 8, 16):
             yield Array(size, 1, dataflow="ws", taps=taps)
-    for column in (12, 14, 16):
-        yield Array.columns_hardened(2, 2, Guard(column, operand=True), 1, taps=False)
-        yield Array.columns_hardened(2, 2, Guard(column, drain=True), 1, taps=False)
+    for column in (10, 12, 14, 16, 18):
         yield Array.columns_hardened(2, 2, Guard(column, kind="rpr"), 1, taps=False)
         yield Array(2, 1, (Guard(column, kind="rpr"),), taps=False, dsp=True)
     yield Array(2, 1, taps=False, dsp=True)
     yield Array(2, 2, (Guard(0, True, True),), taps=False, dsp=True)
+    moved = partial(Array, taps=False, policy="configurable")
+    for headroom, column in _CONFIGURABLE:
+        yield moved(2, 2, (Guard(column), Guard()), (0, 1), headroom=headroom)
+        yield moved(2, 1, (Guard(column, kind="rpr"),), dsp=True, headroom=headroom)
+    yield moved(2, 1, dsp=True, headroom=4)
     for act_bits, wgt_bits, acc_bits, column in (
         (4, 4, 16, 8),
         (6, 6, 20, 11),

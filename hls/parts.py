@@ -143,7 +143,7 @@ def accumulator(array: Array, col: int) -> Part:
     """The accumulator below column `col` of a weight-stationary array, without its memory.
 
     >>> str(accumulator(Array(2, 2, dataflow="ws", taps=False), 0))
-    'hp_ws_sum, no memory: ADDRESS=8 B=24 DEPTH=256 EVENTS=0 TAPS=0 W=24'
+    'hp_ws_sum, no memory: ADDRESS=9 B=24 DEPTH=512 EVENTS=0 TAPS=0 W=24'
     """
     column = int(array.column_map[0, col])
     more = {}
@@ -166,7 +166,7 @@ def memory(array: Array, col: int) -> Part:
     """The memory of that accumulator: three copies of the guarded columns.
 
     >>> str(memory(Array(2, 2, (Guard(14),), dataflow="ws"), 0))
-    'hp_memory, whole: ADDRESS=8 DEPTH=256 WIDTH=44'
+    'hp_memory, whole: ADDRESS=9 DEPTH=512 WIDTH=44'
     """
     width = 3 * array.acc_bits - 2 * int(array.column_map[0, col])
     return Part.of("hp_memory", WIDTH=width, DEPTH=array.depth, ADDRESS=(array.depth - 1).bit_length())

@@ -98,26 +98,13 @@ module hardpoint_core #(
             open <= enter ? ~in_last : open;
         end
 
-    // The injection bus, one-hot in row and column.
-    reg [R-1:0] inj_rows;
-    reg [C-1:0] inj_cols;
-    reg [MASK+6:0] inj_word;
+    wire [R-1:0] inj_rows;
+    wire [C-1:0] inj_cols;
+    wire [MASK+6:0] inj_word;
+    hp_injection #(.ROWS(R), .COLS(C), .MASK(MASK), .TAPS(TAPS))
+        injection (.clk(clk), .rst(rst), .valid(inj_valid), .row(inj_row), .col(inj_col), .site(inj_site), .copy(inj_copy),
+                   .kind(inj_kind), .data(inj_data), .rows(inj_rows), .cols(inj_cols), .word(inj_word));
     genvar r, c;
-    generate
-        if (TAPS != 0) begin : injecting
-            always @(posedge clk) begin
-                inj_rows <= rst || !inj_valid ? 0 : {{R{1'b0}}, 1'b1} << inj_row;
-                inj_cols <= rst || !inj_valid ? 0 : {{C{1'b0}}, 1'b1} << inj_col;
-                inj_word <= {inj_kind, inj_copy, inj_site, inj_data};
-            end
-        end else begin : quiet
-            always @* begin
-                inj_rows = 0;
-                inj_cols = 0;
-                inj_word = 0;
-            end
-        end
-    endgenerate
 
     // Buses between PEs: what enters PE (r, c) from the left lies at place r (C+1) + c, from above at r C + c.
     wire [3*M*R*(C+1)-1:0] a;
@@ -190,16 +177,23 @@ module hardpoint_core #(
             if (EVENTS != 0) begin : counting
                 reg [31:0] count;
                 reg moved;   // a row of sums lies in the lowest drain registers
+                wire differ;
                 always @(posedge clk)
                     if (rst) begin
                         count <= 32'd0;
                         moved <= 1'b0;
                     end else if (en) begin
-                        count <= count + tally[TALLY*(R*C+c) +: TALLY] + (moved && differ);
+                        count <= count + tally[TALLY*(R*C+c) +: TALLY] + differ;
                         moved <= leave[c];
                     end
-                wire [W-1:0] one = drain[BELOW +: W], two = drain[BELOW+W +: W], three = drain[BELOW+2*W +: W];
-                wire differ = SPLIT < W && ((one ^ two) >> SPLIT != 0 || (one ^ three) >> SPLIT != 0);
+                if (SPLIT < W) begin : lanes
+                    wire [W-1:0] one = drain[BELOW +: W], two = drain[BELOW+W +: W], three = drain[BELOW+2*W +: W];
+                    hp_differ #(.WIDTH(W - SPLIT))
+                        compare (.clk(clk), .rst(rst), .en(en), .used(moved),
+                                 .lanes({three[W-1:SPLIT], two[W-1:SPLIT], one[W-1:SPLIT]}), .differ(differ));
+                end else begin : lane
+                    assign differ = 1'b0;
+                end
                 assign votes[32*c +: 32] = count;
             end else begin : silent
                 assign votes[32*c +: 32] = 32'd0;

@@ -92,26 +92,13 @@ module hardpoint_ws #(
     always @(posedge clk)
         if (en && enter) place <= in_load ? {ADDRESS{1'b0}} : place + 1'b1;
 
-    // The injection bus, one-hot in row and column.
-    reg [R:0] inj_rows;
-    reg [C-1:0] inj_cols;
-    reg [MASK+6:0] inj_word;
+    wire [R:0] inj_rows;
+    wire [C-1:0] inj_cols;
+    wire [MASK+6:0] inj_word;
+    hp_injection #(.ROWS(R + 1), .COLS(C), .MASK(MASK), .TAPS(TAPS))
+        injection (.clk(clk), .rst(rst), .valid(inj_valid), .row(inj_row), .col(inj_col), .site(inj_site), .copy(inj_copy),
+                   .kind(inj_kind), .data(inj_data), .rows(inj_rows), .cols(inj_cols), .word(inj_word));
     genvar r, c;
-    generate
-        if (TAPS != 0) begin : injecting
-            always @(posedge clk) begin
-                inj_rows <= rst || !inj_valid ? 0 : {{R{1'b0}}, 1'b1} << inj_row;
-                inj_cols <= rst || !inj_valid ? 0 : {{C{1'b0}}, 1'b1} << inj_col;
-                inj_word <= {inj_kind, inj_copy, inj_site, inj_data};
-            end
-        end else begin : quiet
-            always @* begin
-                inj_rows = 0;
-                inj_cols = 0;
-                inj_word = 0;
-            end
-        end
-    endgenerate
 
     // Buses between PEs: what enters PE (r, c) from the left lies at place r (C+1) + c, from above at r C + c.
     wire [3*M*R*(C+1)-1:0] a;
@@ -177,10 +164,18 @@ module hardpoint_ws #(
             hp_delay #(.WIDTH(W), .DEPTH(C - 1 - c)) align (.clk(clk), .en(en), .x(sum_out), .y(aligned));
             always @(posedge clk) if (en) held[c*W +: W] <= aligned;
             if (EVENTS != 0) begin : counting
+                localparam MORE = hp_bits(R + 3);
                 reg [31:0] count;
+                reg [MORE-1:0] more;   // of one cycle
+                wire [1:0] differing = {(differ[0] & differ[1]) | (differ[2] & (differ[0] | differ[1])), ^differ};
                 always @(posedge clk)
-                    if (rst) count <= 32'd0;
-                    else if (en) count <= count + tally[TALLY*(R*C+c) +: TALLY] + differ[0] + differ[1] + differ[2];
+                    if (rst) begin
+                        count <= 32'd0;
+                        more <= {MORE{1'b0}};
+                    end else if (en) begin
+                        count <= count + more;
+                        more <= tally[TALLY*(R*C+c) +: TALLY] + {{MORE-2{1'b0}}, differing};
+                    end
                 assign votes[32*c +: 32] = count;
             end else begin : silent
                 assign votes[32*c +: 32] = 32'd0;

@@ -130,9 +130,8 @@ module hp_pe #(
             reg valid2, first2;
             wire [(B > 0 ? B : 1)-1:0] lo, own;
             wire [3*H-1:0] hi;
-            wire [H-1:0] vote;
+            wire [H-1:0] drained;
             wire overruled;
-            wire [W-1:0] drained, sum;
             always @(posedge clk)
                 if (rst) valid2 <= 1'b0;
                 else if (en) valid2 <= valid;
@@ -140,17 +139,19 @@ module hp_pe #(
             hp_reduced #(.M(M), .N(N), .W(W), .B(B), .DSP(DSP), .MASK(MASK), .TAPS(TAPS))
                 part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[M-1:0]), .w(w_out[N-1:0]), .s(s), .valid(valid), .first(first),
                       .valid_high(valid2), .first_high(first2), .bypass(1'b0), .above(lo), .all(hi), .lo(lo), .hi(hi),
-                      .vote(vote), .overruled(overruled));
+                      .overruled(overruled));
             if (B > 0) begin : low
+                wire [B-1:0] drained;
                 hp_delay #(.WIDTH(B), .DEPTH(LATE)) wait_ (.clk(clk), .en(en), .x(lo), .y(own));
-                assign sum = {vote, own};
-            end else begin : no_low
-                assign sum = vote;
+                hp_drain #(.WIDTH(B), .MASK(MASK), .TAPS(TAPS))
+                    lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .shift(shift), .bypass(bypass),
+                          .own(own), .above(sent[B-1:0]), .q(drained));
+                assign {drain_out[2*W +: B], drain_out[W +: B], drain_out[0 +: B]} = {3{drained}};
             end
-            hp_drain #(.WIDTH(W), .MASK(MASK), .TAPS(TAPS))
-                lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .shift(shift), .bypass(bypass),
-                      .own(sum), .above(sent[W-1:0]), .q(drained));
-            assign drain_out = {3{drained}};
+            hp_reduced_drain #(.B(B), .WIDTH(H), .MASK(MASK), .TAPS(TAPS))
+                lane (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(take), .shift(shift), .bypass(bypass), .full(hi[0 +: H]),
+                      .one(hi[H +: H]), .overruled(overruled), .above(sent[W-1:B]), .q(drained));
+            assign {drain_out[2*W+B +: H], drain_out[W+B +: H], drain_out[B +: H]} = {3{drained}};
         end
         if (H > 0 && REDUCED == 0) begin : high
             reg valid2, first2;
@@ -176,20 +177,21 @@ module hp_pe #(
             reg [TALLY-1:0] sum;
             wire differ;
             if (REDUCED != 0) begin : decisions
-                assign differ = ((reduced.valid2 & ~reduced.first2) | take) & reduced.overruled;
+                reg overruled;
+                always @(posedge clk)
+                    if (rst) overruled <= 1'b0;
+                    else if (en) overruled <= ((reduced.valid2 & ~reduced.first2) | take) & reduced.overruled;
+                assign differ = overruled;
             end else if (H > 0) begin : copies
-                assign differ = ((high.valid2 & ~high.first2) | take)
-                    && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
+                hp_differ #(.WIDTH(H))
+                    compare (.clk(clk), .rst(rst), .en(en), .used((high.valid2 & ~high.first2) | take), .lanes(high.hi),
+                             .differ(differ));
             end else begin : single
                 assign differ = 1'b0;
             end
-            reg differed;
-            always @(posedge clk)
-                if (rst) differed <= 1'b0;
-                else if (en) differed <= differ;
             always @(posedge clk)
                 if (rst) sum <= {TALLY{1'b0}};
-                else if (en) sum <= tally_in + {{TALLY-1{1'b0}}, differed};
+                else if (en) sum <= tally_in + {{TALLY-1{1'b0}}, differ};
             assign tally_out = sum;
         end else begin : silent
             assign tally_out = {TALLY{1'b0}};

@@ -48,22 +48,11 @@ module hp_recompute #(
     assign advance = en;
     assign in_ready = en;
 
-    // The injection bus, one-hot in column.
-    reg [LANES-1:0] inj_cols;
-    reg [MASK+6:0] inj_word;
-    generate
-        if (TAPS != 0) begin : injecting
-            always @(posedge clk) begin
-                inj_cols <= rst || !inj_valid ? 0 : {{LANES{1'b0}}, 1'b1} << inj_col;
-                inj_word <= {inj_kind, inj_copy, inj_site, inj_data};
-            end
-        end else begin : quiet
-            always @* begin
-                inj_cols = 0;
-                inj_word = 0;
-            end
-        end
-    endgenerate
+    wire [LANES-1:0] inj_cols;
+    wire [MASK+6:0] inj_word;
+    hp_injection #(.ROWS(1), .COLS(LANES), .MASK(MASK), .TAPS(TAPS))
+        injection (.clk(clk), .rst(rst), .valid(inj_valid), .row(8'd0), .col(inj_col), .site(inj_site), .copy(inj_copy),
+                   .kind(inj_kind), .data(inj_data), .rows(), .cols(inj_cols), .word(inj_word));
     wire [MASK+7:0] inj = {inj_cols[0], inj_word};
 
     // Cycle 0 writes the operand registers, 1 and 2 the products, LEVELS more sum them; then lo, then hi, then the result.
@@ -131,16 +120,21 @@ module hp_recompute #(
         end
         if (EVENTS != 0 && H > 0) begin : events
             // A vote is used in every step but a neuron's first, and in the step after its last.
-            wire step, used;
+            wire step;
+            wire [1:0] differ;
             reg [31:0] count;
             hp_valid #(.DEPTH(4 + LEVELS)) wait_step (.clk(clk), .rst(rst), .en(en), .x(in_valid), .y(step));
-            assign used = (step & ~first_high) | take;
-            wire sums = used && (high.hi[0 +: H] != high.hi[H +: H] || high.hi[0 +: H] != high.hi[2*H +: H]);
-            wire results = DRAIN == 3 && out_valid
-                && (high.results[0 +: H] != high.results[H +: H] || high.results[0 +: H] != high.results[2*H +: H]);
+            hp_differ #(.WIDTH(H))
+                sums (.clk(clk), .rst(rst), .en(en), .used((step & ~first_high) | take), .lanes(high.hi), .differ(differ[0]));
+            if (DRAIN == 3) begin : three
+                hp_differ #(.WIDTH(H))
+                    results (.clk(clk), .rst(rst), .en(en), .used(out_valid), .lanes(high.results), .differ(differ[1]));
+            end else begin : one
+                assign differ[1] = 1'b0;
+            end
             always @(posedge clk)
                 if (rst) count <= 32'd0;
-                else if (en) count <= count + sums + results;
+                else if (en) count <= count + {&differ, ^differ};
             assign votes = count;
         end else begin : silent
             assign votes = 32'd0;

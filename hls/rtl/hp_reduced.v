@@ -30,7 +30,6 @@ module hp_reduced #(
     input wire [3*(W-B)-1:0] all,
     output reg [(B > 0 ? B : 1)-1:0] lo,
     output wire [3*(W-B)-1:0] hi,
-    output wire [W-B-1:0] vote,
     output wire overruled    // the copies against the full accumulator
 );
     `include "hp_functions.vh"
@@ -65,10 +64,8 @@ module hp_reduced #(
         end
     endgenerate
 
-    wire [H-1:0] decided;
-    hp_decision #(.WIDTH(H), .BOUND(BOUND)) decision (.all(all), .y(decided), .overruled(overruled));
-    hp_tap #(.WIDTH(H), .LSB(B), .SITE(4), .COPY(0), .MASK(MASK), .TAPS(TAPS))
-        tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(decided), .y(vote));
+    // Each copy selects for itself, in the LUTs of its adder.
+    hp_decision #(.WIDTH(H), .BOUND(BOUND)) decision (.all(all), .overruled(overruled));
 
     // The full accumulator takes the high columns of the whole product, and the carry.
     genvar k;
@@ -76,7 +73,8 @@ module hp_reduced #(
         for (k = 0; k < 3; k = k + 1) begin : copies
             hp_reduced_high #(.M(M), .N(N), .B(B), .WIDTH(H), .COPY(k), .DOWN(DOWN), .MASK(MASK), .TAPS(TAPS))
                 copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a), .w(w), .s(s), .whole(product[W-1:B]), .valid(valid_high),
-                      .first(first_high), .bypass(bypass), .carry(k == 0 && carry), .vote(vote), .hi(hi[k*H +: H]));
+                      .first(first_high), .bypass(bypass), .carry(k == 0 && carry), .full(all[0 +: H]), .one(all[H +: H]),
+                      .overruled(overruled), .hi(hi[k*H +: H]));
         end
     endgenerate
 endmodule

@@ -22,10 +22,12 @@ module hp_reduced_high #(
     input wire first,
     input wire bypass,
     input wire carry,
-    input wire [WIDTH-1:0] vote,
+    input wire [WIDTH-1:0] full,    // the sum so far: of the full accumulator, or of the copies where they overrule it
+    input wire [WIDTH-1:0] one,
+    input wire overruled,
     output reg [WIDTH-1:0] hi
 );
-    wire [WIDTH-1:0] product, struck, total, next;
+    wire [WIDTH-1:0] product, struck, vote, total, next;
     reg [WIDTH-1:0] high;
     generate
         if (COPY == 0) begin : given
@@ -39,12 +41,14 @@ module hp_reduced_high #(
     always @(posedge clk)
         if (DOWN != 0 && bypass) high <= {WIDTH{1'b0}};
         else if (en) high <= struck;
+    hp_late_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(4), .COPY(0), .MASK(MASK), .TAPS(TAPS))
+        tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .dead(first), .x(overruled ? one : full), .y(vote));
     generate
-        if (COPY == 0) begin : full   // the carry enters through a column that adds it to itself
+        if (COPY == 0) begin : whole_sum   // the carry enters through a column that adds it to itself
             wire dropped;
-            assign {total, dropped} = {high, carry} + {vote & {WIDTH{~first}}, carry};
+            assign {total, dropped} = {high, carry} + {vote, carry};
         end else begin : reduced
-            assign total = high + (vote & {WIDTH{~first}});
+            assign total = high + vote;
         end
     endgenerate
     hp_tap #(.WIDTH(WIDTH), .LSB(B), .SITE(5), .COPY(COPY), .MASK(MASK), .TAPS(TAPS))

@@ -31,7 +31,8 @@ module hp_tap #(
                 if (rst) stuck1 <= {WIDTH{1'b0}};
                 else if (chosen && inj[MASK+5 +: 2] == 2'd2) stuck1 <= data;
             end
-            assign y = ((x ^ flip) & ~stuck0) | stuck1;
+            // ((x ^ flip) & ~stuck0) | stuck1, so that x, which may come late, passes two operations only.
+            assign y = (x & ~(stuck0 | stuck1)) ^ (stuck1 | (flip & ~stuck0));
         end else begin : wires
             assign y = x;
         end

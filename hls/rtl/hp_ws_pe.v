@@ -52,7 +52,7 @@ module hp_ws_pe #(
         wgt (.clk(clk), .rst(rst), .en(en), .inj(inj), .take(flags_in[1]), .x(w_in), .q(w_out));
 
     genvar i;
-    wire differ;    // copies that hold a sum differ, or what came from above was overruled
+    wire used, differ;    // a pixel's copies hold a sum (reduced precision: take one); they differ (overrule it), a cycle late
     wire [(CARRY > 0 ? CARRY : 1)-1:0] carry;
     generate
         if (B > 0 && REDUCED == 0) begin : low
@@ -81,7 +81,7 @@ module hp_ws_pe #(
             hp_reduced #(.M(M), .N(N), .W(W), .B(B), .DSP(DSP), .DOWN(1), .MASK(MASK), .TAPS(TAPS))
                 part (.clk(clk), .rst(rst), .en(en), .inj(inj), .a(a_out[M-1:0]), .w(w_out[N-1:0]), .s(s), .valid(1'b1), .first(FIRST),
                       .valid_high(1'b1), .first_high(FIRST), .bypass(bypass), .above(B > 0 ? sum_in[(B > 0 ? B : 1)-1:0] : 1'b0),
-                      .all(above), .lo(lo), .hi(hi), .vote(), .overruled(overruled));
+                      .all(above), .lo(lo), .hi(hi), .overruled(overruled));
             if (B > 0) begin : low
                 assign sum_out[B-1:0] = lo;
                 assign sum_out[W +: B] = {B{1'b0}};
@@ -90,8 +90,10 @@ module hp_ws_pe #(
             for (i = 0; i < 3; i = i + 1) begin : copies
                 assign sum_out[i*W+B +: H] = hi[i*H +: H];
             end
-            reg taken;   // a cycle for comparing
-            always @(posedge clk) if (en) taken <= overruled & ~FIRST;
+            reg taken;
+            always @(posedge clk)
+                if (rst) taken <= 1'b0;
+                else if (en) taken <= used & overruled & ~FIRST;
             assign differ = taken;
         end else if (H > 0) begin : high
             wire [3*H-1:0] above = {sum_in[2*W+B +: H], sum_in[W+B +: H], sum_in[B +: H]};
@@ -103,19 +105,19 @@ module hp_ws_pe #(
                           .take(1'b0), .shift(1'b0), .bypass(bypass), .above({H{1'b0}}), .drained());
                 assign sum_out[i*W+B +: H] = hi[i*H +: H];
             end
-            assign differ = hi[0 +: H] != hi[H +: H] || hi[0 +: H] != hi[2*H +: H];
+            hp_differ #(.WIDTH(H)) compare (.clk(clk), .rst(rst), .en(en), .used(used), .lanes(hi), .differ(differ));
         end else begin : single
             assign differ = 1'b0;
         end
         if (EVENTS != 0 && H > 0) begin : events
-            wire used;   // differences, as those of pixels
             reg [TALLY-1:0] tally;
-            hp_valid #(.DEPTH(3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(used));
+            hp_valid #(.DEPTH(REDUCED != 0 ? 2 : 3)) pace (.clk(clk), .rst(rst), .en(en), .x(flags[2]), .y(used));
             always @(posedge clk)
                 if (rst) tally <= {TALLY{1'b0}};
-                else if (en) tally <= tally_in + {{TALLY-1{1'b0}}, used & differ};
+                else if (en) tally <= tally_in + {{TALLY-1{1'b0}}, differ};
             assign tally_out = tally;
         end else begin : silent
+            assign used = 1'b0;
             assign tally_out = tally_in;
         end
     endgenerate

@@ -86,22 +86,23 @@ module hp_ws_sum #(
             assign made[WORD-1:B] = hi;
         end
         if (REDUCED != 0) begin : reduced
-            wire [H-1:0] word, struck, decided, vote;
+            wire [H-1:0] struck;
             reg [H-1:0] addend;
             wire old_overruled, above_overruled, new_overruled;
-            hp_decision #(.WIDTH(H), .BOUND(BOUND)) reader (.all(guarded.old), .y(word), .overruled(old_overruled));
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) reader (.all(guarded.old), .overruled(old_overruled));
             hp_tap #(.WIDTH(H), .LSB(B), .SITE(2), .COPY(0), .MASK(MASK), .TAPS(TAPS))
-                mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(word), .y(struck));
+                mul (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(old_overruled ? guarded.old[H +: H] : guarded.old[0 +: H]),
+                     .y(struck));
             always @(posedge clk) if (en) addend <= struck & {H{~fresh}};
-            hp_decision #(.WIDTH(H), .BOUND(BOUND)) taker (.all(guarded.above), .y(decided), .overruled(above_overruled));
-            hp_tap #(.WIDTH(H), .LSB(B), .SITE(4), .COPY(0), .MASK(MASK), .TAPS(TAPS))
-                tap (.clk(clk), .rst(rst), .en(en), .inj(inj), .x(decided), .y(vote));
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) taker (.all(guarded.above), .overruled(above_overruled));
             for (i = 0; i < 3; i = i + 1) begin : copies
                 hp_ws_reduced_high #(.WIDTH(H), .B(B), .COPY(i), .MASK(MASK), .TAPS(TAPS))
-                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .addend(addend), .carry(i == 0 && carry), .vote(vote),
+                    copy (.clk(clk), .rst(rst), .en(en), .inj(inj), .addend(addend), .carry(i == 0 && carry),
+                          .full(guarded.above[0 +: H]), .one(guarded.above[H +: H]), .overruled(above_overruled),
                           .hi(guarded.hi[i*H +: H]));
             end
-            hp_decision #(.WIDTH(H), .BOUND(BOUND)) leaving (.all(guarded.hi), .y(sum_out[W-1:B]), .overruled(new_overruled));
+            hp_decision #(.WIDTH(H), .BOUND(BOUND)) leaving (.all(guarded.hi), .overruled(new_overruled));
+            assign sum_out[W-1:B] = new_overruled ? guarded.hi[H +: H] : guarded.hi[0 +: H];
         end else if (H > 0) begin : high
             for (i = 0; i < 3; i = i + 1) begin : copies
                 hp_ws_high #(.WIDTH(H), .B(B), .COPY(i), .MASK(MASK), .TAPS(TAPS))
@@ -115,17 +116,18 @@ module hp_ws_sum #(
             hp_valid #(.DEPTH(1)) wait_used (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & ~step[ADDRESS]), .y(used));
             hp_valid #(.DEPTH(2)) wait_taken (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2]), .y(taken));
             hp_valid #(.DEPTH(3)) wait_leaves (.clk(clk), .rst(rst), .en(en), .x(step[ADDRESS+2] & step[ADDRESS+1]), .y(leaves));
-            reg [2:0] found;   // a cycle is taken for comparing
             if (REDUCED != 0) begin : decisions
+                reg [2:0] found;   // a cycle is taken for comparing
                 always @(posedge clk)
-                    if (en) found <= {taken & reduced.above_overruled, leaves & reduced.new_overruled, used & reduced.old_overruled};
+                    if (rst) found <= 3'b000;
+                    else if (en)
+                        found <= {taken & reduced.above_overruled, leaves & reduced.new_overruled, used & reduced.old_overruled};
+                assign differ = found;
             end else begin : copies   // those of the PE above count there
-                wire [3*H-1:0] old = guarded.old, hi = guarded.hi;
-                wire old_differs = old[0 +: H] != old[H +: H] || old[0 +: H] != old[2*H +: H];
-                wire new_differs = hi[0 +: H] != hi[H +: H] || hi[0 +: H] != hi[2*H +: H];
-                always @(posedge clk) if (en) found <= {1'b0, leaves & new_differs, used & old_differs};
+                hp_differ #(.WIDTH(H)) old (.clk(clk), .rst(rst), .en(en), .used(used), .lanes(guarded.old), .differ(differ[0]));
+                hp_differ #(.WIDTH(H)) new_ (.clk(clk), .rst(rst), .en(en), .used(leaves), .lanes(guarded.hi), .differ(differ[1]));
+                assign differ[2] = 1'b0;
             end
-            assign differ = found;
         end else begin : silent
             assign differ = 3'b000;
         end

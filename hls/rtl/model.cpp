@@ -244,7 +244,7 @@ void hardpoint_engine(
     for (Bits i = left; i < expected; ++i) sums.write(0);
     counts.write(cycles);
     counts.write(left < expected);
-    for (int late_votes = 0; late_votes < ROWS + 6; ++late_votes) {  // counts still on their way down
+    for (int late_votes = 0; late_votes < ROWS + 8; ++late_votes) {  // counts still on their way down
         clocked->settle();
         clocked->rise();
     }

@@ -44,7 +44,7 @@ module hardpoint_engine #(
 
     wire clear, running, resting, settling, enable, load, advance;
     wire [32*C-1:0] votes;
-    hp_engine #(.COUNTERS(C), .SETTLE(R + 7))
+    hp_engine #(.COUNTERS(C), .SETTLE(R + 9))
         player (.clk(ap_clk), .rst(ap_rst), .ce(ap_ce), .start(ap_start), .continue_(ap_continue), .idle(ap_idle), .ready(ap_ready),
                 .done(ap_done), .strike_cycle(strikes_dout[47:0]), .strikes_empty_n(strikes_empty_n), .strikes_read(strikes_read),
                 .counts_din(counts_din), .counts_full_n(counts_full_n), .counts_write(counts_write), .strike_count(strike_count),

@@ -40,7 +40,7 @@ module hardpoint_recompute #(
 
     wire clear, running, resting, settling, enable, load, advance;
     wire [31:0] votes;
-    hp_engine #(.COUNTERS(1), .SETTLE(4))
+    hp_engine #(.COUNTERS(1), .SETTLE(5))
         player (.clk(ap_clk), .rst(ap_rst), .ce(ap_ce), .start(ap_start), .continue_(ap_continue), .idle(ap_idle), .ready(ap_ready),
                 .done(ap_done), .strike_cycle(strikes_dout[47:0]), .strikes_empty_n(strikes_empty_n), .strikes_read(strikes_read),
                 .counts_din(counts_din), .counts_full_n(counts_full_n), .counts_write(counts_write), .strike_count(strike_count),
