@@ -54,7 +54,7 @@ UNIT_COLUMNS = (0, 12, 14, 16)
 REDUCED = (10, 12, 14, 16)
 SHARES = (0.0, 0.125, 0.25, 0.5, 0.75)
 NEURONS = (0.0, 0.005, 0.02, 0.05)
-SCALES = (0, 9, 10, 11)
+SCALES = {"mnist": (0, 9, 10), "fashion": (0, 8, 9)}  # unconstrained, the smallest shifts are 8 and 7
 BOARD = board("pynq-z2")  # of an xc7z020
 
 
@@ -70,7 +70,7 @@ def possible(point: Mapping[str, Any]) -> bool:
 GUARDED = Condition(lambda point: point["hardened"] > 0 or point["s_th"] > 0 or point["nb"] is not None, False)
 ALL = Space(
     {
-        "q_scale": SCALES,
+        "q_scale": (0, 8, 9, 10),
         "hardened": (*SHARES, 1.0),
         "s_th": NEURONS,
         "ib": (*COLUMNS, *REDUCED[:1]),
@@ -96,7 +96,7 @@ TMR: Fixed = {"hardened": (1.0,), "ib": (0,), "operand": (True,), "drain": (True
 RPR: Fixed = {"hardened": (1.0,), "kind": ("rpr",), "ib": REDUCED, "operand": (False,), "drain": (False,)}
 NEURON: Fixed = {"ib": (0,), "hardened": SHARES, "s_th": NEURONS}
 BOTH: Fixed = {"hardened": (*SHARES, 1.0), "s_th": NEURONS, "nb": ORDINARY}
-QUANTISATION: Fixed = {"q_scale": SCALES}
+QUANTISATION: Fixed = {"q_scale": (0, 8, 9, 10)}
 DSP: Fixed = {"dsp": (True,)}
 VARIANTS: dict[str, Fixed] = {
     "unprotected": {"hardened": (0.0,)},
@@ -160,7 +160,7 @@ class Known:
     """Evaluations of a case and a seed that were made before; what a design costs is worked out anew."""
 
     def __init__(self, case: Case, seed: int, out: Path) -> None:
-        self.evaluator = case.evaluator(seed)
+        self.case, self.evaluator = case, case.evaluator(seed)
         asked = {
             "networks": {str(q): made.network.digest for q, made in case.networks.items()},
             "ber": case.ber,
@@ -211,7 +211,9 @@ class Found:
 
 def find(variant: str, known: Known, seed: int, evaluations: int) -> Found:
     """Search a variant's designs."""
-    space = ALL.narrowed(PLAIN | VARIANTS[variant])
+    fixed = PLAIN | VARIANTS[variant]
+    scales = tuple(q_scale for q_scale in fixed["q_scale"] if q_scale in known.case.networks)
+    space = ALL.narrowed(fixed | {"q_scale": scales})
     costs = {point: luts(price(settings_of(point).array())) for point in space.points}
     begun, points = time.process_time(), list[DesignPoint]()
     search, spent = Search(space, 1, costs.__getitem__, seed=seed), 0.0
@@ -241,7 +243,7 @@ def share(settings: Settings) -> float:
 def judged(case: Case, settings: Settings, seed: int) -> dict[str, Any]:
     """Accuracy on test images under fresh fault lists, with its interval; and the unconstrained network's without faults."""
     x, labels = np.asarray(case.data.test.x[:TEST_IMAGES], np.int64), case.data.test.y[:TEST_IMAGES]
-    clean = accuracy_of(case.networks[min(case.networks)].network, x, labels)
+    clean = accuracy_of(case.networks[0].network, x, labels)
     network, array = case.evaluator(seed).deployed(settings)
     engine = engine_on("emulator", network, array)
     draws = range(LISTS)
@@ -252,11 +254,13 @@ def judged(case: Case, settings: Settings, seed: int) -> dict[str, Any]:
 
 def pose(data: Any, out: Path) -> Case:
     """Networks, the operating BER and the target of a data set."""
-    networks = candidates(data, SCALES, 0, out)
-    reference = networks[min(networks)].network
     part = data.validation[:IMAGES]
     x, labels = np.asarray(part.x, np.int64), part.y
-    clean = accuracy_of(reference, x, labels)
+    networks = {
+        q_scale: replace(made, accuracy=accuracy_of(made.network, x, labels))
+        for q_scale, made in candidates(data, SCALES[data.name], 0, out).items()
+    }
+    reference, clean = networks[0].network, networks[0].accuracy
 
     def loss(settings: Settings, ber: float) -> float:
         array = settings.array()
