@@ -7,7 +7,8 @@ quantisation constraint, on 8 x 8 arrays, each found by the same search with the
 unprotected array loses 8 to 12 points while full TMR loses at most half a point, a third and a tenth of it. A design is
 feasible if the lower end of its accuracy's interval is at most one point below the clean accuracy of the unconstrained
 network, on the same validation images. Each repeat has fault lists and a search of its own. Designs found are then
-judged on test images with fresh fault lists. Evaluations are kept, so a stopped run goes on, and LUTs follow the shipped costs.
+judged on test images with fresh fault lists. Only designs that the shipped costs price
+are asked for. Evaluations are kept, so a stopped run goes on, and LUTs follow the shipped costs.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls.boards import board, fit
+from hardpoint.hls.coverage import lacking
 from hardpoint.optimizer.evaluate import Candidate, Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import FULL_TMR, UNPROTECTED, accuracy_of, array_cost
@@ -198,6 +200,12 @@ def price(array: Array) -> Cost:
     return array_cost(array)
 
 
+@cache
+def priced(array: Array) -> bool:
+    """Whether the shipped table prices an array."""
+    return not lacking(array)
+
+
 @dataclass
 class Found:
     """What a search of a variant came to: its cheapest feasible design, and how many points were feasible."""
@@ -213,7 +221,10 @@ def find(variant: str, known: Known, seed: int, evaluations: int) -> Found:
     """Search a variant's designs."""
     fixed = PLAIN | VARIANTS[variant]
     scales = tuple(q_scale for q_scale in fixed["q_scale"] if q_scale in known.case.networks)
-    space = ALL.narrowed(fixed | {"q_scale": scales})
+    allowed = ALL.narrowed(fixed | {"q_scale": scales})
+    space = replace(
+        allowed, possible=lambda point: possible(point) and priced(settings_of(tuple(point.values())).array())
+    )
     costs = {point: luts(price(settings_of(point).array())) for point in space.points}
     begun, points = time.process_time(), list[DesignPoint]()
     search, spent = Search(space, 1, costs.__getitem__, seed=seed), 0.0

@@ -87,7 +87,7 @@ SPACES = {
         Space({"q_scale": (0, 9, 10), "s_th": (0.0, 0.005, 0.02)} | GUARDS | {"ib": (0, 10, 12, 14, 16)}, consistent),
         units,
         images=128,
-        lists=16,
+        lists=12,
         seed=0,
     ),
 }
