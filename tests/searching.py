@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,3 @@ def problem(folder: Path, goal: Goal | None = None, space: Space = TINY, images:
     target = 1.0 - asked.drop if asked.accuracy is None else asked.accuracy
     return Problem(networks, x, labels, ber, None, None, target, 1, 0, asked, folder, names)
 
-
-def settings(points: Any) -> list[Mapping[str, Any]]:
-    """Of points, in their order."""
-    return [point.settings.table() for point in points]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import test_crew
-from searching import TINY, problem, settings
+from searching import TINY, problem
 from test_build import REPORTS, Vendor
 from test_crew import scheduler, worker  # noqa: F401 - a fixture
 
@@ -301,7 +301,6 @@ def test_points_and_settings_are_two_names_of_one_design() -> None:
         assert point_of(made, SPACE) == point
         made.array()
     assert point_of(Settings(q_scale=3), SPACE) is None
-    assert settings([SPACE and type("P", (), {"settings": Settings()})()])[0]["rows"] == 8
 
 
 def test_impossible_combinations_are_not_drawn() -> None:
