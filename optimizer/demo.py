@@ -22,11 +22,13 @@ from hardpoint.optimizer.flow import Task, engine_on, load_data
 from hardpoint.optimizer.goal import Goal
 from hardpoint.optimizer.problem import Wish, accuracy_of, array_cost, pose
 from hardpoint.optimizer.report import Rate, Story, rate_of, write
+from hardpoint.optimizer.search_story import layer_section
 from hardpoint.optimizer.study import Study
+from hardpoint.optimizer.validation import rebuild, validate
 
 __all__ = ["run"]
 
-EVALUATIONS = 24
+EVALUATIONS = 32
 GATE_IMAGES = 64
 GATE_LISTS = 50
 FINAL_LISTS = 20
@@ -46,7 +48,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     found = verdict.found.settings
 
     test = np.asarray(data.test.x, np.int64), data.test.y
-    network, array = evaluator.deployed(found)
+    network, array = rebuild(study, verdict.found)
     gates = {"QKeras == Network, every logit of the test set": problem.equal}
     gates |= _gates(network, array, test[0], seed, out, task)
     network.save(out / "network.npz")
@@ -57,6 +59,9 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
     designs = {"unprotected": plain, "found design": found, "full TMR": tmr}
     bers = [float(f"{problem.ber * factor:.3g}") for factor in (0.1, 1 / 3, 1, 3)]
     rates = _final(evaluator, designs, bers, *test, seed + 1, out / "campaign.sqlite", task)
+    checked = validate(problem, evaluator, verdict.found, *test, tell=task("without each layer", 6))
+    study.keep("verdict", verdict.table())
+    study.keep("validation", checked)
     clean = accuracy_of(network, *test)
     costs = {name: array_cost(settings.array()) for name, settings in designs.items()}
     luts = {name: cost.lut or 0 for name, cost in costs.items()}
@@ -97,6 +102,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
         array=array,
         convention=f"BER: flips per live site bit and step, all core sites. Each figure: {FINAL_LISTS} independent fault "
         f"lists, each over all {len(test[0])} test images; t intervals over fault lists. All designs share their draws.",
+        sections=[layer_section(checked)],
     )
     write(story, page)
     accuracy: dict[str, dict[str, list[float]]] = {name: {} for name in designs}
@@ -110,6 +116,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
         "accuracy": accuracy,
         "found": found.table(),
         "overhead_of_full_tmr": round(share, 4),
+        "layers": checked,
         "project": project,
         "report": str(page),
         "seconds": round(time.monotonic() - started, 1),
