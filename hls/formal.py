@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hardpoint.array import Guard, carry_bits
+from hardpoint.array import Guard, carry_bits, most_carry
 from hardpoint.errors import InputError
 from hardpoint.hls import verilog
 from hardpoint.hls.netlist import Netlist
@@ -27,6 +27,8 @@ CLAIMS = {
     "plain": "without strikes it equals a plain multiply-accumulate, from every state",
     "copy": "any values in one copy per step, its voter and lanes included, leave the voted sum as it is",
     "low": "any values in PL, lo and carry of one step change the sum by less than 2^(B+cw)",
+    "bound": "reduced precision: any values in the full sum's high columns, in a copy's, or in the low columns of one step "
+    "change the sum by less than (T+1) 2^B",
     "held": "in a cycle that does not pass, no register changes",
 }
 """What is proved of a guarded processing element, by the name of the theorem."""
@@ -52,9 +54,12 @@ class Theorem:
     def __post_init__(self) -> None:
         if self.claim not in CLAIMS:
             raise InputError(f"theorems are {', '.join(CLAIMS)}, not {self.claim!r}")
-        if self.guard.kind != "columns" or self.guard.column is None or self.guard.column >= self.acc_bits:
+        if self.guard.column is None or self.guard.column >= self.acc_bits:
             raise InputError(f"the theorems are of PEs with guarded columns, not of guard {self.guard}")
-        if self.claim == "low" and self.guard.column == 0:
+        reduced = self.guard.kind == "rpr"
+        if self.claim in (("copy", "low") if reduced else ("bound",)):
+            raise InputError(f"theorem {self.claim} is not of guard {self.guard}")
+        if self.guard.column == 0 and (reduced or self.claim == "low"):
             raise InputError("with guard column 0 there is no low part to strike")
 
     def __str__(self) -> str:
@@ -102,6 +107,7 @@ def _parameters(theorem: Theorem, **more: int) -> str:
         "B": guard.column,
         "OPERAND": 3 if guard.operand else 1,
         "DRAIN": 3 if guard.drain else 1,
+        "REDUCED": int(guard.kind == "rpr"),
         **more,
     }
     return "".join(f" -chparam {name} {value}" for name, value in values.items())
@@ -115,6 +121,10 @@ def _induction(theorem: Theorem, sources: dict[str, str], timeout_s: float) -> b
     carry = carry_bits(theorem.act_bits, theorem.wgt_bits, column, theorem.acc_bits)
     pe = _parameters(theorem, LATE=1, ABOVE_SPLIT=above, TAPS=1, MASK=64)
     registers = ["hp_pe/w:high.copies[?].copy.hi", *(["hp_pe/w:low.lo"] if column else [])]
+    if theorem.guard.kind == "rpr":
+        registers = ["hp_pe/w:reduced.part.copies[?].copy.hi", "hp_pe/w:reduced.part.lo"]
+    bound = most_carry(theorem.act_bits, theorem.wgt_bits, column)
+    strikes = list(CLAIMS).index(theorem.claim)
     passes = [
         *(f"read_verilog -formal -defer {name}" for name in sorted(sources) if name.endswith(".v")),
         f"hierarchy -check -top hp_pe{pe}",
@@ -125,7 +135,7 @@ def _induction(theorem: Theorem, sources: dict[str, str], timeout_s: float) -> b
         f"expose {' '.join(registers)}",
         "rename hp_pe guarded",
         "read_verilog -formal -defer theorems.v",
-        f"hierarchy -check -top theorems{_parameters(theorem, CARRY=carry, STRIKES=list(CLAIMS).index(theorem.claim))}",
+        f"hierarchy -check -top theorems{_parameters(theorem, CARRY=carry, BOUND=bound, STRIKES=strikes)}",
         "proc",
         "flatten",
         "opt -full",
@@ -170,12 +180,16 @@ def theorems(small: bool) -> Iterator[Theorem]:
     """What `make formal` proves: 4 x 4 bits with W = 12 (`small`), or 8 x 8 bits with W = 24."""
     act_bits, wgt_bits, acc_bits = (4, 4, 12) if small else (8, 8, 24)
     guards = [Guard(0, True, True), Guard(4), Guard(7), Guard(7, True, True), Guard(9)]
+    reduced = [Guard(5, kind="rpr"), Guard(7, kind="rpr")]
     if not small:
-        guards = [Guard(14), Guard(14, True, True)]
+        guards, reduced = [Guard(14), Guard(14, True, True)], [Guard(14, kind="rpr")]
     for guard in guards:
-        for claim in CLAIMS:
+        for claim in ("plain", "copy", "low", "held"):
             if claim != "low" or guard.column:
                 yield Theorem(claim, act_bits, wgt_bits, acc_bits, guard)
+    for guard in reduced:
+        for claim in ("plain", "bound", "held"):
+            yield Theorem(claim, act_bits, wgt_bits, acc_bits, guard)
 
 
 def _main() -> int:

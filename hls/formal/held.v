@@ -4,6 +4,7 @@ module held #(
     parameter N = 4,
     parameter W = 12,
     parameter B = 7,
+    parameter REDUCED = 0,
     parameter OPERAND = 1,
     parameter DRAIN = 1
 ) (
@@ -21,7 +22,7 @@ module held #(
     output wire shift_out,
     output wire done
 );
-    hp_pe #(.M(M), .N(N), .W(W), .B(B), .OPERAND(OPERAND), .DRAIN(DRAIN), .LATE(1))
+    hp_pe #(.M(M), .N(N), .W(W), .B(B), .REDUCED(REDUCED), .OPERAND(OPERAND), .DRAIN(DRAIN), .LATE(1))
         pe (.clk(clk), .rst(1'b0), .en(1'b0), .bypass(bypass), .flags_in(flags_in), .flags_out(flags_out), .a_in(a_in),
             .a_out(a_out), .w_in(w_in), .w_out(w_out), .shift_in(shift_in), .shift_out(shift_out), .done(done),
             .drain_in(drain_in), .drain_out(drain_out));
