@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +76,44 @@ def test_a_stopped_search_goes_on_with_the_same_proposals(tmp_path: Path, batch:
     made.hunt(cut).run(13, batch=batch)
     assert {p.settings for p in cut.points} == set(expected), "other designs were proposed"
     assert len(again) == 3 and not set(again) & {p.settings for p in kept} if batch == 3 else again == expected[10:]
+
+
+KILLED = """
+import sys, time
+sys.path.insert(0, {tests!r})
+from pathlib import Path
+import test_search_loop as t
+append = t.Study.append
+def slowly(self, point):
+    append(self, point)
+    time.sleep(0.3)
+t.Study.append = slowly
+t.hunted(Path({folder!r}), 13, "killed", {batch})
+"""
+
+
+def test_a_killed_search_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    _, whole = hunted(tmp_path, 13, "whole", 2)
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(tmp_path), batch=2)
+    process = subprocess.Popen([sys.executable, "-c", code], start_new_session=True)
+    path, deadline = tmp_path / "killed.sqlite", time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None and (not path.exists() or len(evaluated(path)) < 9):
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    kept = evaluated(path)
+    assert 9 <= len(kept) < 13, "the kill came too late to test anything"
+    _, resumed = hunted(tmp_path, 13, "killed", 2)
+    assert [p.settings for p in resumed.points] == [p.settings for p in whole.points]
+    assert evaluated(path)[: len(kept)] == kept, "what was there was evaluated again"
+
+
+def evaluated(path: Path) -> list[tuple[Settings, float]]:
+    """Points of a study with the seconds that they took, which no second evaluation repeats."""
+    try:
+        return [(point.settings, point.seconds) for point in Study(path).points]
+    except InputError:  # just being made
+        return []
 
 
 def test_processes_change_nothing(tmp_path: Path) -> None:
