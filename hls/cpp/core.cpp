@@ -2,6 +2,7 @@
 #include "core.h"
 
 #include "output_stationary.h"
+#include "play.h"
 #include "weight_stationary.h"
 
 using namespace hardpoint;
@@ -43,49 +44,29 @@ void hardpoint_engine(
         votes[c] = 0;
     }
 
-    Strike strike = {};
-    bool loaded = false, struck_now = false;
-    ap_uint<32> taken = 0, cycles = 0;
+    Player player = {};
+    player.start(strike_count);
+    ap_uint<32> cycles = 0;
     ap_uint<48> fed = 0, left = 0;  // beats read, rows of sums written
     // An iteration loads one mask word or takes one step of the whole array.
     for (ap_uint<32> i = 0; i < limit && !flow.finished(shape); ++i) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=64 max=1000000
-        if (!loaded && taken < strike_count) {
-            strike = unpack(strikes.read());
-            loaded = true;
-            ++taken;
-        }
-        if (loaded && strike.when <= flow.when) {
-            load(array, strike);
-            loaded = false;
-            struck_now = true;
+        if (player.due(strikes, flow.when)) {
+            load(array, player.strike);
             continue;
         }
         flow.step(array, shape, beats, sums, votes, fed, left);
-        if (struck_now) {
+        if (player.struck) {
             clear_flips(array);
-            struck_now = false;
+            player.struck = false;
         }
         ++cycles;
     }
 
-    // After a time-out neighbours must not wait for ever.
-    for (ap_uint<48> i = fed; i < ap_uint<48>(tiles) * steps; ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        beats.read();
-    }
-    for (ap_uint<48> i = left; i < Dataflow::rows_of_sums(shape); ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        sums.write(0);
-    }
-    for (ap_uint<32> i = taken; i < strike_count; ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        strikes.read();
-    }
+    skip(beats, ap_uint<48>(tiles) * steps - fed);
+    pad(sums, Dataflow::rows_of_sums(shape) - left);
+    skip(strikes, strike_count - player.taken);
     counts.write(cycles);
     counts.write(!flow.finished(shape));
     for (int c = 0; c < COLS; ++c) counts.write(votes[c]);

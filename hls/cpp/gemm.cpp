@@ -50,7 +50,7 @@ void feed(const Patch patch[ROWS], int tiles, int steps, int by, hls::stream<Wei
             Beat beat = 0;
             for (int r = 0; r < ROWS; ++r) {
 #pragma HLS UNROLL
-                beat.range((r + 1) * ACT_BITS - 1, r * ACT_BITS) = patch[r].byte(k);
+                beat.range((r + 1) * ACT_BITS - 1, r * ACT_BITS) = patch[r][k & 7][k >> 3];
             }
             beat.range(BEAT_BITS - 1, ROWS * ACT_BITS) = moved_beat(weights.read(), by);
             beats.write(beat);

@@ -9,7 +9,9 @@
 namespace hardpoint {
 
 typedef Lanes<MAP_BYTES> Map;      // the inputs of a layer
-typedef Lanes<MAX_STEPS> Patch;    // what one row of an output-stationary array multiplies in a tile
+// What one row of an output-stationary array multiplies in a tile: bytes in eight lanes. Those of all rows are a plain array,
+// of which both rows and lanes are memories of their own.
+typedef unsigned char Patch[8][MAX_STEPS / 8];
 typedef ap_uint<COLS * CODE_BITS> WeightBeat;  // a step's weight codes, as they lie in memory
 
 // What the rows of a weight-stationary array multiply in a tile, pixel by pixel.
@@ -45,7 +47,7 @@ inline Window window_of(const Layer &layer, int pixel) {
 
 // The inputs under the window of one output pixel, in the order of the sum's terms; zeros outside the image.
 template <class Source>
-void gather_pixel(const Source &source, const Layer &layer, int pixel, Patch &patch) {
+void gather_pixel(const Source &source, const Layer &layer, int pixel, Patch patch) {
     const int run = layer.kernel_width * layer.channels;  // neighbours in memory: one line of the window
     const Window at = window_of(layer, pixel);
     const int first = at.x < 0 ? -at.x * layer.channels : 0;  // bytes of a line that lie inside the image
@@ -64,14 +66,14 @@ void gather_pixel(const Source &source, const Layer &layer, int pixel, Patch &pa
                 if (i < first) chunk.bytes = first - i >= 8 ? 0 : chunk.bytes & ~ones(first - i);
                 if (i + 8 > last) chunk.bytes = last <= i ? 0 : chunk.bytes & ones(last - i);
             }
-            patch.write(ky * run + i, chunk);
+            write_bytes<MAX_STEPS / 8>(patch, ky * run + i, chunk);
         }
     }
 }
 
 // The same for one channel of a depthwise convolution.
 template <class Source>
-void gather_pixel_channel(const Source &source, const Layer &layer, int pixel, int channel, Patch &patch) {
+void gather_pixel_channel(const Source &source, const Layer &layer, int pixel, int channel, Patch patch) {
     const Window at = window_of(layer, pixel);
     for (int ky = 0; ky < layer.kernel_height; ++ky) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=11
@@ -82,7 +84,7 @@ void gather_pixel_channel(const Source &source, const Layer &layer, int pixel, i
             const bool inside = !at.idle && y >= 0 && y < layer.height && x >= 0 && x < layer.width;
             Chunk chunk = {0, 1};
             if (inside) chunk.bytes = source.byte((y * layer.width + x) * layer.channels + channel);
-            patch.write(ky * layer.kernel_width + kx, chunk);
+            write_bytes<MAX_STEPS / 8>(patch, ky * layer.kernel_width + kx, chunk);
         }
     }
 }

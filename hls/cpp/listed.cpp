@@ -26,32 +26,33 @@ void load_list(const Word *program, const Word *strikes, const Span &struck_by, 
 namespace {
 
 template <class Source>
-void inputs_of(const Source &source, const Layer &layer, int pixel, int channel, Patch &patch) {
+void inputs_of(const Source &source, const Layer &layer, int pixel, int channel, Patch patch) {
     if (layer.depthwise) gather_pixel_channel(source, layer, pixel, channel, patch);
     else gather_pixel(source, layer, pixel, patch);
 }
 
 // Weights of one channel, side by side.
-void weights_of(const Word *program, const Layer &layer, int channel, Patch &patch) {
+void weights_of(const Word *program, const Layer &layer, int channel, Patch patch) {
     const int words = (layer.terms + 7) / 8;
     for (int i = 0; i < words; ++i) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_STEPS/8
         const Chunk chunk = {program[layer.list + (layer.listed + 1) / 2 + channel * words + i], 8};
-        patch.write(8 * i, chunk);
+        write_bytes<MAX_STEPS / 8>(patch, 8 * i, chunk);
     }
 }
 
-void send(const Patch &inputs, const Patch &weights, const Layer &layer, hls::stream<UnitBeat> &beats) {
+void send(const Patch inputs, const Patch weights, const Layer &layer, hls::stream<UnitBeat> &beats) {
     for (int k = 0; k < layer.terms; k += LANES) {
 #pragma HLS LOOP_TRIPCOUNT min=1 max=MAX_STEPS
         UnitBeat beat = 0;
         for (int j = 0; j < LANES; ++j) {
 #pragma HLS UNROLL
             if (k + j < layer.terms) {
-                beat.range((j + 1) * ACT_BITS - 1, j * ACT_BITS) = inputs.byte(k + j);
+                beat.range((j + 1) * ACT_BITS - 1, j * ACT_BITS) =
+                    inputs[(k + j) & 7][(k + j) >> 3];
                 beat.range(LANES * ACT_BITS + (j + 1) * WGT_BITS - 1, LANES * ACT_BITS + j * WGT_BITS) =
-                    moved(weights.byte(k + j), move_of(layer));
+                    moved(weights[(k + j) & 7][(k + j) >> 3], move_of(layer));
             }
         }
         beats.write(beat);
@@ -69,8 +70,8 @@ void operands(const UnitMap &map, const Port &port, const Word *program, const L
 #pragma HLS DATAFLOW
 #pragma HLS LOOP_TRIPCOUNT min=0 max=MAX_LISTED
         Patch patch, weights;
-#pragma HLS ARRAY_PARTITION variable=patch.lane complete dim=1
-#pragma HLS ARRAY_PARTITION variable=weights.lane complete dim=1
+#pragma HLS ARRAY_PARTITION variable=patch complete dim=1
+#pragma HLS ARRAY_PARTITION variable=weights complete dim=1
         const unsigned number = exists(layer, list.number[i]) ? list.number[i] : 0;  // what is overwritten nowhere
         const int pixel = number / layer.out_channels, channel = number % layer.out_channels;
         if (UNIT_REUSE) inputs_of(map, layer, pixel, channel, patch);

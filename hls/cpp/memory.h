@@ -17,6 +17,18 @@ struct Chunk {
 
 inline Word ones(int bytes) { return bytes >= 8 ? ~Word(0) : (Word(1) << (8 * bytes)) - 1; }
 
+// Write neighbouring bytes into eight lanes of WORDS bytes each; what lies beyond them is left out.
+template <int WORDS>
+void write_bytes(unsigned char lane[8][WORDS], int address, const Chunk &chunk) {
+#pragma HLS INLINE
+    for (int l = 0; l < 8; ++l) {
+#pragma HLS UNROLL
+        const int offset = (l - address) & 7;
+        const int index = (address + offset) >> 3;
+        if (offset < chunk.count && index < WORDS) lane[l][index] = static_cast<unsigned char>(chunk.bytes >> (8 * offset));
+    }
+}
+
 // Bytes in eight lanes, so that eight neighbours are read or written in one cycle at any alignment.
 template <int BYTES>
 struct Lanes {
@@ -37,13 +49,7 @@ struct Lanes {
 
     void write(int address, const Chunk &chunk) {
 #pragma HLS INLINE
-        for (int l = 0; l < 8; ++l) {
-#pragma HLS UNROLL
-            const int offset = (l - address) & 7;
-            const int index = (address + offset) >> 3;
-            if (offset < chunk.count && index < BYTES / 8)
-                lane[l][index] = static_cast<unsigned char>(chunk.bytes >> (8 * offset));
-        }
+        write_bytes<BYTES / 8>(lane, address, chunk);
     }
 
     unsigned char byte(int address) const {

@@ -2,6 +2,7 @@
 #include "recompute.h"
 
 #include "pe.h"
+#include "play.h"
 
 using namespace hardpoint;
 
@@ -124,24 +125,17 @@ void hardpoint_recompute(
 #pragma HLS ARRAY_PARTITION variable=unit.wgt complete dim=0
 #pragma HLS ARRAY_PARTITION variable=unit.taps.at complete dim=0
     reset(unit);
-    Strike strike = {};
-    bool loaded = false, struck_now = false;
+    Player player = {};
+    player.start(strike_count);
     ap_uint<48> when = 0;
-    ap_uint<32> neuron = 0, at = 0, taken = 0, cycles = 0;
+    ap_uint<32> neuron = 0, at = 0, cycles = 0;
     int votes = 0;
     // An iteration loads one mask word or takes one step.
     for (ap_uint<32> i = 0; i < limit && neuron < neurons; ++i) {
 #pragma HLS PIPELINE II=1
 #pragma HLS LOOP_TRIPCOUNT min=64 max=1000000
-        if (!loaded && taken < strike_count) {
-            strike = unpack(strikes.read());
-            loaded = true;
-            ++taken;
-        }
-        if (loaded && strike.when <= when) {
-            load(unit, strike);
-            loaded = false;
-            struck_now = true;
+        if (player.due(strikes, when)) {
+            load(unit, player.strike);
             continue;
         }
         votes += at != 0 && Unit::disagree(unit.acc);
@@ -153,32 +147,18 @@ void hardpoint_recompute(
             step(unit, beats.read(), signed_act != 0, at == 0);
             ++at;
         }
-        if (struck_now) {
+        if (player.struck) {
             clear_flips(unit);
-            struck_now = false;
+            player.struck = false;
         }
         ++when;
         ++cycles;
     }
 
-    // After a time-out neighbours must not wait for ever.
-    const bool hung = neuron < neurons;
-    for (ap_uint<48> i = ap_uint<48>(neuron) * steps + at; i < ap_uint<48>(neurons) * steps; ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        beats.read();
-    }
-    for (ap_uint<32> i = neuron; i < neurons; ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        sums.write(0);
-    }
-    for (ap_uint<32> i = taken; i < strike_count; ++i) {
-#pragma HLS PIPELINE II=1
-#pragma HLS LOOP_TRIPCOUNT min=0 max=0
-        strikes.read();
-    }
+    skip(beats, ap_uint<48>(neurons - neuron) * steps - at);
+    pad(sums, neurons - neuron);
+    skip(strikes, strike_count - player.taken);
     counts.write(cycles);
-    counts.write(hung);
+    counts.write(neuron < neurons);
     counts.write(votes);
 }

@@ -59,6 +59,7 @@ void patches(const Map &map, const Layer &layer, hls::stream<WeightBeat> &weight
 #pragma HLS LOOP_TRIPCOUNT min=1 max=1024
         Patch patch[ROWS];
 #pragma HLS ARRAY_PARTITION variable=patch complete dim=1
+#pragma HLS ARRAY_PARTITION variable=patch complete dim=2
         if (layer.depthwise) gather_channel(map, layer, i / passes, i % passes, patch);
         else gather(map, layer, i, patch);
         feed(patch, layer.depthwise ? 1 : layer.tiles_n, layer.steps, move_of(layer), weights, beats);
