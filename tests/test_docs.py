@@ -35,6 +35,14 @@ def test_site_builds_without_a_warning(tmp_path: Path) -> None:
     assert loading == []  # it reads without a network
 
 
+@pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "bitstreams/README.md"])
+def test_links_outside_the_site_lead_somewhere(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    targets = re.findall(r"""\]\(([^)#\s]+)|(?:src|srcset|href)="([^"#]+)\"""", text)
+    local = [target for pair in targets for target in pair if target and not re.match(r"[a-z]+:", target)]
+    assert [target for target in local if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
 # A file, or a name in a file, as pages write it: `hls/boards.py`, `hls/boards.py: BOARDS`.
 _PLACE = re.compile(r"`((?:hardpoint|hls|host|training|optimizer|tests|docs|benchmarks)/[\w./*-]*)(?:: ([\w.]+))?`")
 
