@@ -497,6 +497,29 @@ def search(
         raise typer.Exit(3)
 
 
+@app.command(epilog="Example: hardpoint selftest --device emulator --rows 8 --cols 8 --dataflow ws --plant chip.json --out map.json")
+@on_array
+def selftest(
+    out: Out,
+    device: Device = "emulator",
+    plant: Annotated[
+        Path | None, typer.Option(help="Fault map (.json) whose stuck bits are injected meanwhile, to test the test.")
+    ] = None,
+    chip: Annotated[str, typer.Option(help="The chip's name in the map that is written.")] = "",
+    bitstream: Manifest = None,
+    *,
+    array: Array,
+    as_json: Json = False,
+) -> None:
+    """Find the faulty PEs of a device with known patterns, and write its fault map; exits with 1 if a planted fault was missed."""
+    from hardpoint.optimizer.fleet_selftest import selftest_on
+
+    value, lines = selftest_on(array, device, out, planted=plant, chip=chip, bitstream=bitstream)
+    _say(value, as_json, lines)
+    if value.get("missed") or value.get("invented"):
+        raise typer.Exit(1)
+
+
 @app.command(
     epilog="Example: hardpoint fleet network.npz --data digits --maps chips.csv --rows 16 --cols 16 --out fleet"
 )
