@@ -92,8 +92,8 @@ class Settings:
         unit = None
         if self.dot_size:
             unit = Recompute(self.dot_size, Guard() if self.ib is None else Guard(self.ib, self.operand, self.drain), self.reuse)
-        fields = {"dataflow": self.dataflow, "recompute": unit, "dsp": self.dsp, "policy": self.policy}
-        fields |= {"headroom": self.headroom, **rest}
+        own = {"dataflow": self.dataflow, "recompute": unit, "dsp": self.dsp, "policy": self.policy, "headroom": self.headroom}
+        fields: dict[str, Any] = {**own, **rest}
         return Array(self.rows, self.cols, guards, classes, **fields)
 
     @classmethod
