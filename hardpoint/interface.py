@@ -83,6 +83,7 @@ def _words() -> list[str]:
         "Per array layer a word per output channel (bias in bits 0-31, shift in 32-39); then rows of weights, 8 bits each, one per",
         "array column, padded with zeros to whole words. Output-stationary: a row per tile of channels and step. Weight-stationary: a",
         "row per tile (kt, nt), kt fastest, and row of the array, the last one first. CRC-32 over all words is in the header.",
+        "An array with the configurable policy takes weights and biases moved `align` bits to the left, and shifts by as much more.",
         "",
         "## Strikes",
         "",
