@@ -8,12 +8,13 @@ LUTs are of 8 x 8-bit operands and 24-bit sums, for xc7. `levels` are the longes
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from hardpoint.array import Array, Guard
+from hardpoint.array import Array, Guard, Recompute
 from hardpoint.files import write_json
 from hardpoint.hls import verilate, verilog
 from hardpoint.hls.copies import copies, naive
@@ -30,7 +31,7 @@ STREAMS = {
     "os_8x8_k64": (Array(8, 8, (Guard(14),), taps=False), Gemm(8, 64, 8 * TILES)),
     "os_16x16_k256": (Array(16, 16, (Guard(14),), taps=False), Gemm(16, 256, 16 * TILES)),
     "ws_8x8_k64": (Array(8, 8, (Guard(14),), taps=False, dataflow="ws"), Gemm(256, 64, 64)),
-    "ws_16x16_k256": (Array(16, 16, (Guard(14),), taps=False, dataflow="ws", depth=512), Gemm(512, 256, 64)),
+    "ws_16x16_k256": (Array(16, 16, (Guard(14),), taps=False, dataflow="ws"), Gemm(512, 256, 64)),
 }
 """Arrays and layers (M, K, N) of TILES tiles that use every PE. Weight-stationary, M pixels share a load of weights."""
 
@@ -38,6 +39,26 @@ STREAMS = {
 RPR = {"B": 14, "LATE": 1, "REDUCED": 1}
 DSP: dict[str, dict[str, int]] = {"none": {"B": 24}, "full TMR": {"B": 0, "LATE": 1}, "rpr": RPR}
 """Reduced-precision redundancy of the columns from 14 on, and the designs whose multiplier may be a DSP block."""
+
+
+CORES = {
+    "core 2x2, none": Array(2, 2),
+    "core 2x2, one column 14": Array(2, 2, (Guard(), Guard(14)), (1, 0)),
+    "core 2x2, 16": Array(2, 2, (Guard(16),)),
+    "core 2x2, full TMR": Array(2, 2, (Guard(0, True, True),)),
+    "core 2x2, rpr": Array(2, 2, (Guard(14, kind="rpr"),)),
+    "ws core 3x2, none": Array(3, 2, dataflow="ws"),
+    "ws core 3x2, 14": Array(3, 2, (Guard(14),), dataflow="ws"),
+    "ws core 3x2, full TMR": Array(3, 2, (Guard(0, True),), dataflow="ws"),
+    "ws core 3x2, rpr": Array(3, 2, (Guard(14, kind="rpr"),), dataflow="ws"),
+}
+UNITS = {"none": Recompute(8), "14": Recompute(8, Guard(14, True, True)), "0": Recompute(8, Guard(0, True, True))}
+"""Whole small cores, whose paths are measured with taps and without."""
+
+
+def core(array: Array) -> Synthesis:
+    """A whole array as synthesised."""
+    return synthesise(verilog.top(array), verilog.parameters(array), memories=array.dataflow == "ws")
 
 
 def pe(column: int, **more: int) -> Synthesis:
@@ -90,12 +111,14 @@ def main() -> None:
     tell("pe_dsp", {name: {"lut": part.cost.lut, "dsp": part.cost.dsp} for name, part in blocks.items()})
     levels = {name: part.levels for name, part in parts.items()}
     levels |= {f"{name}, DSP": part.levels for name, part in blocks.items()}
-    levels["rpr with taps"] = synthesise("hp_pe", {**RPR, "TAPS": 1, "EVENTS": 1}).levels
     levels |= {f"{name} with taps": pe(column, TAPS=1, EVENTS=1).levels for name, column in COLUMNS.items()}
+    levels["rpr with taps"] = synthesise("hp_pe", {**RPR, "TAPS": 1, "EVENTS": 1}).levels
     for taps in (False, True):
-        core = Array(2, 2, (Guard(), Guard(14)), (1, 0), taps=taps)
-        name = "core 2x2, one column 14" + " with taps" * taps
-        levels[name] = synthesise(verilog.TOP, verilog.parameters(core)).levels
+        for name, array in CORES.items():
+            levels[name + " with taps" * taps] = core(dataclasses.replace(array, taps=taps)).levels
+        for name, unit in UNITS.items():
+            made_of = verilog.unit_parameters(Array(1, 1, recompute=unit, taps=taps))
+            levels[f"recompute unit, {name}" + " with taps" * taps] = synthesise("hp_recompute", made_of).levels
     tell("levels", {name: {"lut_levels": one.luts, "carry_chains": one.chains} for name, one in levels.items()})
     tell("copies", _copies())
     sizes = {

@@ -31,6 +31,7 @@ from hardpoint.hls.parts import (
     accumulator,
     delay,
     frame,
+    in_table,
     known,
     measured,
     memory,
@@ -412,7 +413,7 @@ def _main() -> None:
     jobs = parser.parse_args().jobs
     sources, started, kept = verilog.sources(), time.monotonic(), known()
     prices = {part: kept[str(part)] for part in table_parts() if str(part) in kept}
-    wanted = [part for part in table_parts() if part not in prices]
+    wanted = sorted((part for part in table_parts() if part not in prices), key=lambda part: not in_table(part))
     print(f"{len(prices)} parts are of the Verilog that is here; {len(wanted)} are synthesised", flush=True)
     with ThreadPoolExecutor(jobs) as pool:  # Yosys runs in processes of its own
         for i, (part, made) in enumerate(

@@ -33,6 +33,7 @@ __all__ = [
     "accumulator",
     "delay",
     "frame",
+    "in_table",
     "known",
     "measured",
     "memory",
@@ -291,6 +292,11 @@ def _table() -> dict[str, list[int]]:
     if not TABLE.is_file():
         return {}
     return dict(load_json(TABLE, "cost table")["parts"])
+
+
+def in_table(part: Part) -> bool:
+    """Whether the shipped table has a row for `part`, of whatever Verilog."""
+    return str(part) in _table()
 
 
 def write_table(path: str | os.PathLike[str], sources: Mapping[str, str], prices: Mapping[Part, Price]) -> None:

@@ -58,7 +58,7 @@ def synthesise(
     """
     sources = verilog.sources() if sources is None else sources
     key = digest(
-        _FLOW,
+        _FLOW[dsp],
         version(),
         top,
         family,
@@ -90,8 +90,8 @@ def _restore(table: Mapping[str, object]) -> Synthesis:
     )
 
 
-_FLOW = "6"
-"""Changes whenever the passes below or what is kept of their result change."""
+_FLOW = {False: "6", True: "7"}
+"""With DSP blocks or without: changes whenever the passes below or what is kept of their result change."""
 
 
 _ADDERS = r"""
@@ -137,9 +137,9 @@ def map_netlist(
         "read_verilog -lib -specify +/xilinx/cells_sim.v",
         *(["read_verilog -lib +/xilinx/cells_xtra.v"] if dsp or memories else []),
         f"hierarchy -check -top {top}{settings}",
-        f"{flow} prepare:map_dsp",
-        *([] if dsp else ["techmap -map adders.v"]),
-        f"{flow} map_dsp:map_memory",
+        f"{flow} prepare:coarse",
+        "techmap -map adders.v",
+        f"{flow} coarse:map_memory",
         f"{flow} map_memory:map_ffram" if memories else "select -assert-none t:$mem*",
         f"{flow} map_ffram:check",
         "setattr -mod -unset keep_hierarchy",

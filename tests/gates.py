@@ -51,9 +51,9 @@ class Case:
     @classmethod
     @lru_cache(maxsize=4)
     def of(cls, seed: int) -> Case:
-        """Seeds run through guards, then dataflows; odd ones have the configurable policy. All else is random."""
+        """Seeds run through guards, then dataflows; odd ones have the configurable policy, every third DSP blocks. All else is random."""
         rng = np.random.default_rng(seed)
-        array = random_array(rng, KINDS[seed % 5], DATAFLOWS[seed // 5 % 2])
+        array = random_array(rng, KINDS[seed % 5], DATAFLOWS[seed // 5 % 2], dsp=seed % 3 == 2)
         network = random_network(rng, array)
         if seed % 2:
             array, network = configurable(array, rng), narrowed(network, rng)
@@ -62,8 +62,8 @@ class Case:
         return cls(array, bypass, network, rng.integers(fmt.min, fmt.max + 1, (2, *network.input_shape)))
 
 
-def random_array(rng: np.random.Generator, kind: str, dataflow: str) -> Array:
-    """An array of up to 3 x 3 PEs with guards of one kind, or of all."""
+def random_array(rng: np.random.Generator, kind: str, dataflow: str, dsp: bool = False) -> Array:
+    """An array of up to 3 x 3 PEs with guards of one kind, or of all; `dsp`: its multipliers are DSP blocks where they can."""
     m, n = (int(x) for x in rng.integers(2, 9, 2))
     w = int(rng.integers(max(14, m + n), 33))
     rows, cols = (int(x) for x in rng.integers(1, 4, 2))
@@ -83,6 +83,9 @@ def random_array(rng: np.random.Generator, kind: str, dataflow: str) -> Array:
         int(rng.integers(1, 6)), [Guard(), Guard(column, operand, drain), Guard(0, True, drain)][rng.integers(3)]
     )
     extra = {"recompute": unit if rng.random() < 0.6 else None, "ecc": bool(rng.random() < 0.3)}
+    if dsp and kind != "columns":  # a multiplier in a DSP block cannot be split at a column
+        guards = tuple(guard if guard.kind == "rpr" or guard.column in (None, 0) else Guard() for guard in guards)
+        extra["dsp"] = True
     return Array(rows, cols, guards, classes, m, n, w, dataflow, depth=16, **extra)
 
 

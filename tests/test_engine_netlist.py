@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from test_rtl_netlist import INSTANCE, shape
+from test_rtl_netlist import shape, untapped
 
 from hardpoint.array import Array, Guard
 from hardpoint.hls import synthesis, verilog
@@ -14,6 +14,7 @@ from hardpoint.hls.copies import Copies, copies, naive
 SMALL = {"M": 4, "N": 4, "W": 16, "B": 7, "TAPS": 0, "EVENTS": 0}
 MODULES: dict[str, dict[str, Any]] = {
     "hp_ws_pe": {**SMALL, "OPERAND": 3, "LEFT": 3, "MASK": 20},
+    "hp_ws_pe, rpr": {**SMALL, "REDUCED": 1, "MASK": 20},
     "hp_ws_sum": {"W": 16, "B": 9, "DEPTH": 32, "ADDRESS": 5, "TAPS": 0, "EVENTS": 0, "MASK": 20},
     "hp_recompute_low": {"M": 4, "N": 4, "B": 7, "LANES": 2, "LEVELS": 1, "CARRY": 3, "MASK": 20, "TAPS": 0},
     "hp_recompute_high": {
@@ -32,13 +33,11 @@ MODULES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("module", MODULES)
 def test_without_taps_it_is_the_source_with_the_taps_deleted(module: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = verilog.sources()
-    deleted = {name: INSTANCE.sub(r"assign \2 = \1;", text) for name, text in sources.items() if name != "hp_tap.v"}
-    assert not any("hp_tap #" in text for text in deleted.values())
-    memories = {"memories": module == "hp_ws_sum"}
-    plain = shape(module, MODULES[module], sources, monkeypatch, **memories)
-    assert plain == shape(module, {**MODULES[module], "TAPS": 1}, deleted, monkeypatch, **memories)
-    assert plain != shape(module, {**MODULES[module], "B": 6}, sources, monkeypatch, **memories)
+    sources, deleted = verilog.sources(), untapped(verilog.sources())
+    top, memories = module.partition(",")[0], {"memories": module == "hp_ws_sum"}
+    plain = shape(top, MODULES[module], sources, monkeypatch, **memories)
+    assert plain == shape(top, {**MODULES[module], "TAPS": 1}, deleted, monkeypatch, **memories)
+    assert plain != shape(top, {**MODULES[module], "B": 6}, sources, monkeypatch, **memories)
 
 
 def test_copies_of_a_stationary_column_survive() -> None:
@@ -58,11 +57,17 @@ def test_sums_of_a_stationary_column_lie_in_block_memory() -> None:
         assert not any("RAM" in cell and "RAMB" not in cell for cell in made.cells)
 
 
+SHORT: list[tuple[str, dict[str, Any]]] = [
+    *((module, {"B": column}) for module in ("hp_ws_pe", "hp_ws_sum") for column in (24, 14, 0)),
+    *((module, {"B": 14, "REDUCED": 1}) for module in ("hp_ws_pe", "hp_ws_sum")),
+    *(("hp_recompute", {"B": column, "LANES": 4, "OPERAND": 3, "DRAIN": 3}) for column in (24, 12, 0)),
+]
+
+
 @pytest.mark.parametrize("taps", [0, 1])
-@pytest.mark.parametrize("module", ["hp_ws_pe", "hp_ws_sum", "hp_recompute"])
-def test_paths_are_short(module: str, taps: int) -> None:
-    for column in (24, 14, 0) if module != "hp_recompute" else (24, 12):
-        parameters = {"B": column, "TAPS": taps, "EVENTS": taps} | ({"LANES": 4} if module == "hp_recompute" else {})
-        levels = synthesis.synthesise(module, parameters, memories=module == "hp_ws_sum").levels
-        assert levels.luts <= 4
-        assert levels.chains <= 2
+@pytest.mark.parametrize(("module", "parameters"), SHORT)
+def test_paths_are_short(module: str, parameters: dict[str, Any], taps: int) -> None:
+    tapped = {**parameters, "TAPS": taps, "EVENTS": taps}
+    levels = synthesis.synthesise(module, tapped, memories=module == "hp_ws_sum").levels
+    assert levels.luts <= 4
+    assert levels.chains <= 2

@@ -11,6 +11,7 @@ import gates
 import numpy as np
 import pytest
 
+from hardpoint.array import Array
 from hardpoint.faults import SITES
 
 FEW, MANY = 40, 600
@@ -62,6 +63,12 @@ def test_many_configurations_in_rtl(seed: int) -> None:
     gates.check_network("rtl", seed)
 
 
+def in_blocks(arrays: list[Array]) -> set[str]:
+    """Guards of those arrays whose multipliers are DSP blocks."""
+    guards = [guard for array in arrays if array.dsp for guard in array.guards]
+    return {"rpr" if guard.kind == "rpr" else str(guard).partition("+")[0] for guard in guards}
+
+
 def test_the_configurations_cover_what_they_should() -> None:
     few = [gates.Case.of(seed) for seed in range(FEW)]
     for dataflow in gates.DATAFLOWS:
@@ -73,11 +80,13 @@ def test_the_configurations_cover_what_they_should() -> None:
         assert any(guard.drain for guard in guards)
         assert {array.recompute is None for array in arrays} == {True, False}
         assert {array.ecc for array in arrays} == {True, False}
+        assert {"none", "0", "rpr"} <= in_blocks(arrays)
         assert any(case.bypass.any() for case in few if case.array.dataflow == dataflow)
         assert any(case.network.gemm(1).depthwise for case in few if case.array.dataflow == dataflow)
         assert {bool(array.headroom) for array in arrays if array.policy == "configurable"} == {True, False}
         moved = [case.array.shifts(case.network) for case in few if case.array.dataflow == dataflow]
         assert sum(len(set(shifts)) > 1 for shifts in moved) >= 5, "layers of one network are moved by different bits"
+    assert {"none", "0", "rpr"} <= in_blocks([case.array for case in few[:FEW_RTL]])
     lists = np.concatenate([gates.fault_list(seed, number) for seed in range(10) for number in range(gates.LISTS)])
     assert set(lists["site"].tolist()) == set(range(len(SITES)))
     assert set(lists["effect"].tolist()) == {0, 1, 2}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Mapping
 from itertools import groupby, permutations, product
 from math import factorial, prod
 from pathlib import Path
@@ -12,14 +13,25 @@ from typing import Any
 
 import pytest
 
+from hardpoint.array import Array, Guard
 from hardpoint.hls import synthesis, verilog
 
 PE = {"M": 8, "N": 8, "W": 24, "B": 24, "TAPS": 0, "EVENTS": 0}
-INSTANCE = re.compile(r"hp_tap #\(.*?\)\s*\w+ \(.*?\.x\((.*?)\), \.y\((.*?)\)\);", re.S)
+INSTANCE = re.compile(r"hp_tap #\(.*?\)\s*\w+ \(.*?\.x\((.*?)\),\s*\.y\((.*?)\)\);", re.S)
+LATE = re.compile(r"hp_late_tap #\(.*?\)\s*\w+ \(.*?\.dead\((.*?)\), \.x\((.*?)\),\s*\.y\((.*?)\)\);", re.S)
 
 
 def pe(column: int, **more: int) -> dict[str, int]:
     return {**PE, "B": column, "LATE": int(column < 24), **more}
+
+
+def untapped(sources: Mapping[str, str]) -> dict[str, str]:
+    """The sources with the tap modules deleted: what is tapped goes on as it is, where it is dead as zero."""
+    files = {name: text for name, text in sources.items() if name not in ("hp_tap.v", "hp_late_tap.v", "hp_masks.v")}
+    late = {name: LATE.sub(r"assign \3 = (\2) & {64{~(\1)}};", text) for name, text in files.items()}
+    deleted = {name: INSTANCE.sub(r"assign \2 = \1;", text) for name, text in late.items()}
+    assert not any("_tap #" in text for text in deleted.values())
+    return deleted
 
 
 def lut(init: str, drivers: list[Any]) -> tuple[list[str], str]:
@@ -70,12 +82,13 @@ def shape(
                    if cell["port_directions"][pin] == "output")  # fmt: skip
 
 
-def test_without_taps_it_is_the_source_with_the_taps_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
-    sources = verilog.sources()
-    deleted = {name: INSTANCE.sub(r"assign \2 = \1;", text) for name, text in sources.items() if name != "hp_tap.v"}
-    assert not any("hp_tap #" in text for text in deleted.values())
+@pytest.mark.parametrize("guard", [{"OPERAND": 3, "LEFT": 3, "DRAIN": 3}, {"REDUCED": 1}])
+def test_without_taps_it_is_the_source_with_the_taps_deleted(
+    guard: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sources, deleted = verilog.sources(), untapped(verilog.sources())
     assert sum(len(INSTANCE.findall(text)) for text in sources.values()) >= 10
-    parameters = pe(20, W=24, M=4, N=4, OPERAND=3, LEFT=3, DRAIN=3)
+    parameters = pe(20, W=24, M=4, N=4, **guard)
     plain = shape("hp_pe", parameters, sources, monkeypatch)
     assert plain == shape("hp_pe", {**parameters, "TAPS": 1}, deleted, monkeypatch)
     assert plain != shape("hp_pe", {**parameters, "B": 19}, sources, monkeypatch)
@@ -102,9 +115,32 @@ def test_multipliers_take_dsp_blocks(parameters: dict[str, int], blocks: int) ->
     assert (made.lut or 0) < (synthesis.synthesise("hp_pe", parameters).cost.lut or 0)
 
 
+@pytest.mark.parametrize("reduced", [0, 1])
 @pytest.mark.parametrize("column", [24, 16, 14, 12, 0])
 @pytest.mark.parametrize("taps", [0, 1])
-def test_paths_are_short(column: int, taps: int) -> None:
-    levels = synthesis.synthesise("hp_pe", pe(column, TAPS=taps, EVENTS=taps)).levels
+def test_paths_are_short(column: int, taps: int, reduced: int) -> None:
+    if reduced and column == 24:
+        pytest.skip("nothing is guarded")
+    levels = synthesis.synthesise("hp_pe", pe(column, TAPS=taps, EVENTS=taps, REDUCED=reduced)).levels
+    assert levels.luts <= 4
+    assert levels.chains <= 2
+
+
+CORES = {
+    "none": Array(2, 2),
+    "B=16": Array(2, 2, (Guard(16),)),
+    "full TMR": Array(2, 2, (Guard(0, True, True),)),
+    "rpr": Array(2, 2, (Guard(14, kind="rpr"),)),
+    "ws B=14": Array(3, 2, (Guard(14, True),), dataflow="ws"),
+    "ws rpr": Array(3, 2, (Guard(14, kind="rpr"),), dataflow="ws"),
+}
+
+
+@pytest.mark.parametrize(
+    "name", ["B=16", *(pytest.param(name, marks=pytest.mark.slow) for name in CORES if name != "B=16")]
+)
+def test_paths_of_whole_cores_with_taps_are_short(name: str) -> None:
+    array = CORES[name]
+    levels = synthesis.synthesise(verilog.top(array), verilog.parameters(array), memories=array.dataflow == "ws").levels
     assert levels.luts <= 4
     assert levels.chains <= 2

@@ -92,50 +92,17 @@ void hardpoint_recompute(
     ap_uint<32> limit) {
     std::unique_ptr<VerilatedContext> context(new VerilatedContext);
     std::unique_ptr<Vunit> model(new Vunit(context.get()));
-    Head<UnitBeat> beat(beats);
-#ifdef HARDPOINT_ENGINE
-    Head<StrikeWord> strike(strikes);
-#else
-    hls::stream<StrikeWord> timed("timed");
-    in_cycles(strikes, strike_count.to_uint(), steps.to_uint64(), timed);
-    strike_count = timed.size();
-    Head<StrikeWord> strike(timed);
-#endif
-    Pauses pauses;
-    model->ap_rst = 1;
-    model->ap_ce = 1;
-    model->ap_start = 0;
-    model->ap_continue = 1;
     model->neurons = neurons.to_uint();
     model->steps = steps.to_uint();
     model->signed_act = signed_act.to_uint();
-    model->strike_count = strike_count.to_uint();
     model->limit = limit.to_uint();
-    for (int clock = 0; clock < 2; ++clock) {
-        model->ap_clk = 0;
-        model->eval();
-        model->ap_clk = 1;
-        model->eval();
-    }
-    model->ap_rst = 0;
-    model->ap_start = 1;
-    for (bool done = false; !done;) {
-        model->ap_ce = pauses.ready();
-        model->beats_empty_n = pauses.ready() && beat.fetch();
-        model->strikes_empty_n = pauses.ready() && strike.fetch();
-        model->sums_full_n = pauses.ready();
-        model->counts_full_n = pauses.ready();
-        put(model->beats_dout, beat.value);
-        put(model->strikes_dout, strike.value);
-        model->ap_clk = 0;
-        model->eval();
-        if (model->beats_read) beat.there = false;
-        if (model->strikes_read) strike.there = false;
-        if (model->sums_write) sums.write(UnitSum(model->sums_din));
-        if (model->counts_write) counts.write(model->counts_din);
-        done = model->ap_ce && model->ap_done;
-        model->ap_clk = 1;
-        model->eval();
-    }
-    model->final();
+#ifdef HARDPOINT_ENGINE
+    model->strike_count = strike_count.to_uint();
+    run(*model, beats, strikes, sums, counts);
+#else
+    hls::stream<StrikeWord> timed("timed");
+    in_cycles(strikes, strike_count.to_uint(), steps.to_uint64(), timed);
+    model->strike_count = timed.size();
+    run(*model, beats, timed, sums, counts);
+#endif
 }

@@ -1,4 +1,4 @@
-// What the models of Verilated black boxes share: ports of any width, and streams that pause. For simulation only.
+// What the models of Verilated black boxes share: ports of any width, streams that pause, and a run of one. For simulation only.
 #ifndef HARDPOINT_STREAMS_H
 #define HARDPOINT_STREAMS_H
 
@@ -63,6 +63,49 @@ struct Pauses {
         return !HARDPOINT_STALLS || (state >> 28) % 3 != 0;
     }
 };
+
+// A run of the black box `model`, whose scalars are set, from its start to its end.
+template <class Model, class Beat, class Strike, class Sum, class Count>
+void run(Model &model, hls::stream<Beat> &beats, hls::stream<Strike> &strikes, hls::stream<Sum> &sums, hls::stream<Count> &counts) {
+    Head<Beat> beat(beats);
+    Head<Strike> strike(strikes);
+    Pauses pauses;
+    model.ap_rst = 1;
+    model.ap_ce = 1;
+    model.ap_start = 0;
+    model.ap_continue = 1;
+    for (int clock = 0; clock < 2; ++clock) {
+        model.ap_clk = 0;
+        model.eval();
+        model.ap_clk = 1;
+        model.eval();
+    }
+    model.ap_rst = 0;
+    model.ap_start = 1;
+    for (bool done = false; !done;) {
+        model.ap_ce = pauses.ready();
+        model.beats_empty_n = pauses.ready() && beat.fetch();
+        model.strikes_empty_n = pauses.ready() && strike.fetch();
+        model.sums_full_n = pauses.ready();
+        model.counts_full_n = pauses.ready();
+        put(model.beats_dout, beat.value);
+        put(model.strikes_dout, strike.value);
+        model.ap_clk = 0;
+        model.eval();
+        if (model.beats_read) beat.there = false;
+        if (model.strikes_read) strike.there = false;
+        if (model.sums_write) {
+            Sum sum = 0;
+            take(model.sums_din, sum);
+            sums.write(sum);
+        }
+        if (model.counts_write) counts.write(model.counts_din);
+        done = model.ap_ce && model.ap_done;
+        model.ap_clk = 1;
+        model.eval();
+    }
+    model.final();
+}
 
 }  // namespace hardpoint
 
