@@ -14,7 +14,7 @@ from hardpoint.optimizer.dimensions import point_of, settings_of, strongest
 from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.optimizer.prices import Prices
 from hardpoint.optimizer.search import Search
-from hardpoint.optimizer.space import Point, Space
+from hardpoint.optimizer.space import Empty, Point, Space
 from hardpoint.optimizer.study import Study
 from hardpoint.optimizer.verdict import Verdict, verdict
 
@@ -62,11 +62,11 @@ class Hunt:
         tell: Callable[[int], None] = lambda done: None,
     ) -> Verdict:  # fmt: skip
         """Evaluate up to `evaluations` designs, those in the log included; the verdict on all of them."""
-        candidates = self.space.drawn(1, [self._seed, 3])
-        if not candidates:
-            binds, why = self.known.binding(self.known.all.drawn(256, [self._seed, 4]))
-            return Verdict(None, binds=binds, why=why, complete=True)
-        search, size = self._begun(), batch or jobs
+        try:
+            search, size = self._begun(), batch or jobs
+        except Empty:
+            binds, why = self.known.binding(self.known.all.drawn(512, [self._seed, 2]))
+            return Verdict(None, binds=binds, why=why, complete=self.space.small)
         logged = {point.settings: point for point in self.study.points}
         for point in list(logged.values())[: len(logged) // size * size]:
             self._tell(search, point)

@@ -20,6 +20,8 @@ POOL = 384
 """Points of a space too large to be enumerated among which the next one is looked for."""
 ELITES = 4
 """Points whose neighbours are looked at, too."""
+MUTANTS = 64
+"""Points with changes in more than one dimension that are tried of each of them: combinations that only pay together."""
 
 
 class Search:
@@ -139,6 +141,7 @@ class Search:
         found = dict.fromkeys(self._pool)
         for point in self._elites():
             found.update(dict.fromkeys(self.space.neighbours(point, [self._seed, 1, step])))
+            found.update(dict.fromkeys(self.space.mutants(point, MUTANTS, [self._seed, 2, step])))
         return list(found)
 
     def _elites(self) -> list[Point]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hardpoint.errors import InputError
 
-__all__ = ["Condition", "Point", "Space"]
+__all__ = ["Condition", "Empty", "Point", "Space"]
 
 Value = Any
 Point = tuple[Value, ...]
@@ -22,6 +22,10 @@ ENUMERATED = 20_000
 """Combinations up to which a space is enumerated; of a larger one points are drawn."""
 TRIES = 200
 """Draws per wanted point before a space is taken to hold no more."""
+
+
+class Empty(InputError):
+    """A space without a possible point, as far as can be seen."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ class Space:
             raise InputError(f"the space has more than {ENUMERATED:,} combinations: its points are drawn, not listed")
         found = [point for point in self._combinations() if self.possible(self.named(point))]
         if not found:
-            raise InputError("the search space holds no possible point")
+            raise Empty("the search space holds no possible point")
         return found
 
     @cached_property
@@ -81,7 +85,8 @@ class Space:
         return np.array(rows, np.float64).reshape(len(points), len(self.dimensions))
 
     def drawn(self, count: int, seed: Sequence[int]) -> list[Point]:
-        """Up to `count` different possible points, each dimension's values being equally likely where it counts."""
+        """Up to `count` different possible points, each dimension's values being equally likely where it counts; Empty where
+        none is found."""
         rng = np.random.default_rng(list(seed))
         found: dict[Point, None] = {}
         for _ in range(TRIES * count):
@@ -90,6 +95,8 @@ class Space:
             point = self._completed({}, rng)
             if point not in found and self.possible(self.named(point)):
                 found[point] = None
+        if not found:
+            raise Empty(f"none of {TRIES * count:,} points drawn from the search space is possible")
         return list(found)
 
     def neighbours(self, point: Point, seed: Sequence[int]) -> list[Point]:
@@ -102,6 +109,20 @@ class Space:
                 other = self._completed({**values, name: value}, rng)
                 if other != point and self.possible(self.named(other)):
                     found[other] = None
+        return list(found)
+
+    def mutants(self, point: Point, count: int, seed: Sequence[int]) -> list[Point]:
+        """Possible ones of `count` points with other values in two or three dimensions."""
+        rng = np.random.default_rng(list(seed))
+        values, names = self.named(point), [name for name, several in self.dimensions.items() if len(several) > 1]
+        found: dict[Point, None] = {}
+        for _ in range(count):
+            chosen = rng.choice(len(names), min(len(names), int(rng.integers(2, 4))), replace=False)
+            drawn = {names[i]: self.dimensions[names[i]] for i in chosen}
+            changed = {name: several[int(rng.integers(len(several)))] for name, several in drawn.items()}
+            other = self._completed({**values, **changed}, rng)
+            if other != point and self.possible(self.named(other)):
+                found[other] = None
         return list(found)
 
     def named(self, point: Sequence[Value]) -> dict[str, Value]:

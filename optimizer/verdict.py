@@ -42,7 +42,7 @@ class Verdict:
     @property
     def says(self) -> str:
         """The verdict of a search that found nothing, as a sentence."""
-        scope = "in the whole space" if self.complete else "among the designs evaluated"
+        scope = "in the whole space" if self.complete else "as far as was seen"
         return f"infeasible {scope}: {self.binds} binds: {self.why}"
 
 

@@ -1,5 +1,7 @@
 """The search proposes nothing twice, goes on after a stop, and finds the optimum of a known problem quickly."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -7,7 +9,7 @@ from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
 from hardpoint.optimizer.search import Search
-from hardpoint.optimizer.space import Space
+from hardpoint.optimizer.space import Condition, Empty, Space
 from hardpoint.optimizer.study import Study
 
 SPACE = Space({"x": tuple(range(12)), "y": tuple(range(12)), "z": (False, True)}, lambda p: p["x"] or not p["z"])
@@ -94,3 +96,59 @@ def test_a_study_keeps_points_and_refuses_another_problem(tmp_path) -> None:
         Study(tmp_path / "bad.sqlite", {})
     with pytest.raises(InputError, match="there is no study"):
         Study(tmp_path / "none.sqlite")
+
+
+LARGE = Space({f"d{i}": tuple(range(10)) for i in range(8)}, lambda p: p["d0"] in (1, 5) and p["d1"] == p["d2"])
+
+
+def test_a_large_space_is_drawn_from_and_searched_around_its_best_points() -> None:
+    assert not LARGE.small
+    with pytest.raises(InputError, match="more than 20,000 combinations"):
+        LARGE.points  # noqa: B018 - a property
+    search = Search(LARGE, 0, lambda p: 1.0 + sum(x * x for x in p), initial=4, seed=2)
+    asked = []
+    for _ in range(14):
+        point = search.ask()
+        asked.append(point)
+        search.tell(point, 1.0 + sum(x * x for x in point), [])
+    assert len(set(asked)) == 14
+    assert all(LARGE.holds(point) for point in asked)
+    assert search.best[1] < min(1.0 + sum(x * x for x in point) for point in search._pool), "neighbours were looked at"
+    again = Search(LARGE, 0, lambda p: 1.0 + sum(x * x for x in p), initial=4, seed=2)
+    for point in reversed(asked):
+        again.tell(point, 1.0 + sum(x * x for x in point), [])
+    assert again.ask() == search.ask(), "the order of telling matters"
+
+
+def test_a_space_without_a_point_says_so() -> None:
+    nothing = Space(LARGE.dimensions, lambda p: False)
+    with pytest.raises(Empty, match="none of 76,800 points drawn"):
+        Search(nothing, 0, seed=1)
+    with pytest.raises(Empty, match="holds no possible point"):
+        Search(Space({"x": (1, 2)}, lambda p: False), 0, seed=1)
+
+
+def test_dimensions_count_only_where_they_have_an_effect() -> None:
+    space = Space({"n": (0, 4, 8), "s": (1, 2, 3)}, conditions={"s": Condition(lambda p: p["n"] > 0, None)})
+    assert len(space.points) == 7
+    assert {point for point in space.drawn(50, [1])} == set(space.points)
+    assert set(space.neighbours((0, None), [2])) <= {(4, 1), (4, 2), (4, 3), (8, 1), (8, 2), (8, 3)}
+    assert not space.holds((0, 1))
+    assert space.point({"n": 0, "s": 3}) == (0, None)
+
+
+def test_two_objectives_spread_over_the_front() -> None:
+    space = Space({"x": tuple(range(15)), "y": tuple(range(15))})
+
+    def objectives(p):
+        return 1.0 + p[0] + 0.3 * p[1], 1.0 + (14 - p[0]) + 0.3 * abs(p[1] - 3)
+
+    search = Search(space, 1, (lambda p: objectives(p)[0], None), initial=5, seed=0)
+    for _ in range(25):
+        point = search.ask()
+        search.tell(point, objectives(point), [float(point[0]) - 2])
+    front = [objectives(point) for point in search.front]
+    assert len(front) >= 6
+    assert front == sorted(front)
+    assert all(a[1] > b[1] for a, b in pairwise(front))
+    assert all(point[0] >= 2 for point in search.front)
