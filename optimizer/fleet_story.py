@@ -6,8 +6,11 @@ import hashlib
 import math
 import shlex
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from hardpoint import __version__
 from hardpoint.errors import InputError
@@ -15,7 +18,7 @@ from hardpoint.files import load_json, only_keys
 from hardpoint.optimizer.figures import Mark, bars, curves
 from hardpoint.optimizer.report import Figure, Section, Story, Table
 from hardpoint.optimizer.sections import marked, percent
-from hardpoint.statistics import Interval
+from hardpoint.statistics import Interval, wilson
 
 __all__ = ["story_of_fleet"]
 
@@ -64,6 +67,7 @@ def _told(source: Path, table: Mapping[str, Any]) -> Story:
         },
         sections=[
             _resilience(table["resilience"], epoch),
+            _need(chips, epoch),
             _policies(table["policies"], len(chips)),
             _chips(chips, target, clean, epoch),
             _groups(ours, method, chips),
@@ -76,7 +80,7 @@ def _commands(asked: Mapping[str, Any]) -> list[str]:
     if not asked:
         return ["# the table does not say network, data, maps and seed", "hardpoint fleet NETWORK.npz --data DATA --maps MAPS --out FOLDER"]
     words = ["hardpoint", "fleet", "network.npz", "--data", "DATA", "--maps", "MAPS"]
-    for option, key in (("--rows", "rows"), ("--cols", "cols"), ("--drop", "drop"), ("--budget", "budget"), ("--seed", "seed")):
+    for option, key in (("--rows", "rows"), ("--cols", "cols"), ("--drop", "drop"), ("--budget", "budget"), ("--compensation", "compensation"), ("--seed", "seed")):
         words += [option, str(asked[key])] if key in asked else []
     return [f"# network {asked.get('network', 'not named')}", shlex.join([*words, "--compare", "--out", "FOLDER"])]
 
@@ -108,10 +112,29 @@ def _resilience(found: Mapping[str, Any], epoch: float) -> Section:
     return Section("Resilience map", figures, [table])
 
 
+def _need(chips: Sequence[Mapping[str, Any]], epoch: float) -> Section:
+    """How many chips meet the target after how much retraining, by PE fault rate."""
+    unit, name = (epoch, "epochs") if math.isfinite(epoch) else (1.0, "images")
+    edges = np.quantile([float(chip["rate"]) for chip in chips], [0, 0.25, 0.5, 0.75, 1])
+    places = sorted({0.0} | {float(chip["images"]) for chip in chips if chip["network"]})
+    series = {}
+    for i, (low, high) in enumerate(pairwise(edges.tolist())):
+        own = [chip for chip in chips if low < float(chip["rate"]) <= high or (i == 0 and float(chip["rate"]) == low)]
+        if own:
+            met = [wilson(sum(bool(chip["network"]) and chip["images"] <= place for chip in own), len(own)) for place in places]
+            series[f"{100 * low:.1f} to {100 * high:.1f} % of PEs faulty"] = [
+                Mark(place / unit, 100 * v.low, 100 * v.mean, 100 * v.high, f"{place / unit:.3g} {name}: {100 * v.mean:.0f} % of {v.units} chips")
+                for place, v in zip(places, met, strict=True)
+            ]
+    svg = curves(series, f"retraining of a chip ({name})", "chips that meet the target (%)", "Resilience of the fleet")
+    note = "A quarter of the chips per curve, by fault rate; a group's amount is that of all its chips. Bars are Wilson intervals over chips."
+    return Section("Retraining that chips need", [Figure(svg, note)])
+
+
 def _policies(policies: Mapping[str, Any], chips: int) -> Section:
     """What every policy costs and saves."""
     rows = [
-        [name, f"{found['epochs']:.2f}", f"{found['meeting']} of {chips}", str(len(found["groups"]) or "")]
+        [name, f"{found['epochs']:.2f}", f"{found.get('map_epochs', 0.0):.2f}", f"{found['meeting']} of {chips}", str(len(found["groups"]) or "")]
         for name, found in policies.items()
     ]
     figure = Figure(
@@ -119,7 +142,7 @@ def _policies(policies: Mapping[str, Any], chips: int) -> Section:
         "The resilience map's own cost is not part of the bars.",
     )
     note = "Chips that meet the target on validation data; epochs of the whole fleet."
-    return Section("Policies", [figure], [Table(["policy", "epochs", "meet", "groups"], rows, note=note)])
+    return Section("Policies", [figure], [Table(["policy", "epochs", "and its resilience map", "meet", "groups"], rows, note=note)])
 
 
 def _interval(value: Any) -> Interval | None:

@@ -283,7 +283,8 @@ def test_a_fleet_is_told_from_its_table(tmp_path: Path) -> None:
     assert "the worst chip with a network, chip0, keeps 90.00 % [88.00, 92.00] on test data" in page
     assert '<td>20 %</td><td class="n">more than the budget</td>' in page
     assert "10 % of PEs faulty: 0.5 epochs" in page
-    assert '<td>fused</td><td class="n">1.50</td><td class="n">2 of 3</td>' in page
+    assert '<td>fused</td><td class="n">1.50</td><td class="n">0.00</td><td class="n">2 of 3</td>' in page
+    assert "0.5 epochs: 100 % of 1 chips" in page
     assert '<td>chip0, chip1</td><td class="n">1</td><td class="n">2</td>' in page
 
 
