@@ -16,6 +16,7 @@ from hardpoint.errors import InputError
 from hardpoint.faultmap import FaultMap
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
+from hardpoint.statistics import wilson
 
 __all__ = ["KINDS", "Estimate", "Scheme", "estimate", "exact", "takeover", "throughput"]
 
@@ -206,22 +207,10 @@ def estimate(scheme: Scheme, rate: float, maps: int, seed: int, kind: str = "uni
         left[i] = scheme.columns_left(faulty, np.flatnonzero(broken[i]).tolist())
     share = left / scheme.cols
     whole = int((left == scheme.cols).sum())
-    low, high = wilson(whole, maps)
+    found = wilson(whole, maps)
     half = 1.96 * float(share.std(ddof=1)) / math.sqrt(maps)
     mean = float(share.mean())
-    return Estimate(maps, whole / maps, low, high, mean, max(0.0, mean - half), min(1.0, mean + half))
-
-
-def wilson(hits: int, trials: int, z: float = 1.959964) -> tuple[float, float]:
-    """Wilson's score interval of a frequency of independent trials (Wilson 1927), 95 % by default.
-
-    >>> [round(x, 4) for x in wilson(0, 10)]
-    [0.0, 0.2775]
-    """
-    p, square = hits / trials, z * z
-    centre, half = p + square / (2 * trials), z * math.sqrt(p * (1 - p) / trials + square / (4 * trials * trials))
-    scale = 1 + square / trials
-    return max(0.0, (centre - half) / scale), min(1.0, (centre + half) / scale)
+    return Estimate(maps, found.mean, found.low, found.high, mean, max(0.0, mean - half), min(1.0, mean + half))
 
 
 def throughput(network: Network, array: Array, chip: FaultMap, lanes: int) -> float:

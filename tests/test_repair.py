@@ -13,7 +13,7 @@ from hardpoint.array import Array
 from hardpoint.defects import pattern
 from hardpoint.errors import InputError
 from hardpoint.faultmap import FaultMap
-from hardpoint.repair import Scheme, estimate, exact, takeover, throughput, wilson
+from hardpoint.repair import Scheme, estimate, exact, takeover, throughput
 
 SMALL = [
     Scheme("none", 0, 3, 3),
@@ -131,10 +131,3 @@ def test_bad_input_gets_one_clear_line(made, message: str) -> None:
     with pytest.raises(InputError) as error:
         made()
     assert str(error.value) == message
-
-
-def test_wilson_intervals_stay_within_0_and_1() -> None:
-    assert wilson(0, 20)[0] == 0.0
-    assert wilson(20, 20)[1] == 1.0
-    low, high = wilson(5, 20)
-    assert low < 0.25 < high
