@@ -46,11 +46,13 @@ def collapse(
         seen: dict[str, list[float]] = {name: [] for name in found}
         for i in range(maps):
             chip = with_stuck_bits(pattern("uniform", SIZE, SIZE, count, seed, i), seed + i)
-            faults = FaultList.of(chip.faults(array), array, network, len(x), convention="given map")
-            left = Emulator(network, array).run(x, faults)
-            repaired = Emulator(network, array, bypass=chip.bypass).run(x, faults)
-            better = Emulator(moments.start(chip), array, bypass=chip.bypass).run(x, faults)
-            for name, outputs in (("stuck", left), ("bypassed", repaired), ("compensated", better)):
+            for name, computed, bypass in (
+                ("stuck", network, None),
+                ("bypassed", network, chip.bypass),
+                ("compensated", moments.start(chip), chip.bypass),
+            ):
+                faults = FaultList.of(chip.faults(array), array, computed, len(x), convention="given map")
+                outputs = Emulator(computed, array, bypass=bypass).run(x, faults)
                 seen[name].append(float((outputs.argmax(axis=1) == y).mean()))
         for name, values in seen.items():
             found[name][count] = cluster_t(values)
