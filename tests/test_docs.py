@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -12,8 +13,12 @@ from pathlib import Path
 from types import FunctionType
 
 import pytest
+import typer
 from check_docs import Command, commands, main, run
 from defusedxml.ElementTree import fromstring
+from markdown_it import MarkdownIt
+
+from hardpoint.cli import app
 
 pytestmark = pytest.mark.pc
 
@@ -41,6 +46,22 @@ def test_links_outside_the_site_lead_somewhere(page: str) -> None:
     targets = re.findall(r"""\]\(([^)#\s]+)|(?:src|srcset|href)="([^"#]+)\"""", text)
     local = [target for pair in targets for target in pair if target and not re.match(r"[a-z]+:", target)]
     assert [target for target in local if not (ROOT / page).parent.joinpath(target).exists()] == []
+
+
+@pytest.mark.parametrize("page", ["README.md", *(f"docs/{page.name}" for page in sorted(DOCS.glob("*.md")))])
+def test_options_that_pages_show_exist(page: str) -> None:
+    verbs = typer.main.get_command(app).commands
+    wrong = []
+    for block in MarkdownIt().parse((ROOT / page).read_text(encoding="utf-8")):
+        lines = block.content.replace("\\\n", " ").splitlines() if block.type in ("fence", "code_block") else []
+        for line in lines:
+            words = shlex.split(line.removeprefix("$ "), comments=True) if re.match(r"(\$ )?hardpoint [a-z]+( |$)", line) else []
+            if words and words[1] not in verbs:
+                wrong.append(line)
+            elif words:
+                known = {name for option in verbs[words[1]].params for name in (*option.opts, *option.secondary_opts)} | {"--help"}
+                wrong += [f"{line}: {word}" for word in words[2:] if word.startswith("-") and word.partition("=")[0] not in known]
+    assert wrong == []
 
 
 # A file, or a name in a file, as pages write it: `hls/boards.py`, `hls/boards.py: BOARDS`.
