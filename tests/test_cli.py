@@ -19,7 +19,7 @@ from hardpoint.cli import app
 from hardpoint.doctor import LIBRARIES, examine
 from hardpoint.settings import key_of
 
-VERBS = ("demo", "train", "convert", "rank", "emit", "build", "cost", "run", "campaign", "search", "fleet", "report", "doctor")
+VERBS = ("demo", "train", "convert", "rank", "emit", "build", "cost", "run", "campaign", "search", "selftest", "fleet", "report", "doctor")
 
 
 def hardpoint(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
