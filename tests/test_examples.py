@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.pc]
 
 def run(name: str, folder: Path, *arguments: str) -> str:
     command = [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=900, env={**os.environ, "COLUMNS": "120"})
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=3600, env={**os.environ, "COLUMNS": "120"})
     assert done.returncode == 0, done.stderr
     return done.stdout
 
