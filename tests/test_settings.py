@@ -177,3 +177,17 @@ def test_verbose_says_the_settings_and_where_an_error_arose(
     assert "seed = 77" in err
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("hardpoint: cannot read network none.npz")
+
+
+@pytest.mark.pc
+def test_a_folder_keeps_its_settings_and_takes_them_again(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, first, err = hardpoint("emit network.npz --rows 4 --cols 4 --guard 14+drain --hardened 2 --out project --json", capsys, monkeypatch)
+    assert code == 0, err
+    kept = (folder / "project" / FOLDER_FILE).read_text()
+    assert 'guard = "14+drain"' in kept
+    assert "json" not in kept, "how a result is printed is no setting of it"
+    (folder / "again.toml").write_text(kept)
+    assert hardpoint("emit --config again.toml --json", capsys, monkeypatch)[:2] == (0, first)
+    assert (folder / "project" / FOLDER_FILE).read_text() == kept
