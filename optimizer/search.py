@@ -145,13 +145,12 @@ class Search:
         return list(found)
 
     def _elites(self) -> list[Point]:
-        """The best points so far: the front, then what comes closest to being feasible."""
+        """Where it pays to look around: the best points so far, and what comes closest to being feasible and would be better."""
         front = self.front
-        chosen = front[:: max(1, len(front) // ELITES)][:ELITES] if len(self.known) == 2 else self.feasible[:ELITES]
-        if len(chosen) < ELITES:
-            rest = [point for point in self.told if point not in chosen]
-            chosen += sorted(rest, key=lambda p: (-_least(self.told[p][1]), self._key(p)))[: ELITES - len(chosen)]
-        return chosen
+        best = front[:: max(1, len(front) // ELITES)][:ELITES] if len(self.known) == 2 else self.feasible[:ELITES]
+        limit = self.told[best[0]][0][0] if best and len(self.known) == 1 else math.inf
+        near = [p for p, (values, margins) in self.told.items() if _least(margins) < 0 and values[0] < limit]
+        return [*best, *sorted(near, key=lambda p: (-_least(self.told[p][1]), self._key(p)))[:ELITES]]
 
     def _objectives(self, point: Point) -> tuple[float | None, ...]:
         """What is known beforehand of a point's objectives."""

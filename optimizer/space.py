@@ -20,6 +20,8 @@ Point = tuple[Value, ...]
 
 ENUMERATED = 20_000
 """Combinations up to which a space is enumerated; of a larger one points are drawn."""
+COMPLETIONS = 4
+"""How often values are drawn for the dimensions that come to count by a change in another one."""
 TRIES = 200
 """Draws per wanted point before a space is taken to hold no more."""
 
@@ -100,16 +102,15 @@ class Space:
         return list(found)
 
     def neighbours(self, point: Point, seed: Sequence[int]) -> list[Point]:
-        """Possible points with another value in one dimension; what comes to count by it is drawn."""
+        """Possible points with another value in one dimension; what comes to count by it is drawn, several times."""
         rng = np.random.default_rng(list(seed))
         values = self.named(point)
-        found: dict[Point, None] = {}
+        tried: dict[Point, None] = {}
         for name, several in self.dimensions.items():
             for value in several:
-                other = self._completed({**values, name: value}, rng)
-                if other != point and self.possible(self.named(other)):
-                    found[other] = None
-        return list(found)
+                for _ in range(COMPLETIONS):
+                    tried[self._completed({**values, name: value}, rng)] = None
+        return [other for other in tried if other != point and self.possible(self.named(other))]
 
     def mutants(self, point: Point, count: int, seed: Sequence[int]) -> list[Point]:
         """Possible ones of `count` points with other values in two or three dimensions."""
