@@ -232,6 +232,8 @@ class Breakdown:
         """The same as lines of text."""
         on = board(self.array.board)
         size = f"{self.array.rows} x {self.array.cols} PEs, {self.array.act_bits} x {self.array.wgt_bits} bits, W = {self.array.acc_bits}"
+        if self.array.policy != "direct":
+            size += f", {self.array.policy} policy with {self.array.headroom} bits of headroom"
         lines = [
             f"{size}; Yosys' synthesis, without injection taps; the shell's memories are an estimate, its logic is not counted",
             "",
