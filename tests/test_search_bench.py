@@ -12,7 +12,7 @@ from hardpoint.optimizer.space import Space
 
 pytestmark = pytest.mark.pc
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "benchmarks"))
+sys.path.append(str(Path(__file__).resolve().parents[1] / "benchmarks"))
 import search as bench  # noqa: E402 - benchmarks are scripts, not a package
 import search_table  # noqa: E402
 
