@@ -143,6 +143,20 @@ def verdict(found: dict[str, list[int | None]]) -> dict[str, Any]:
     }
 
 
+def note(file: Path, table: Table, found: dict[str, list[int | None]]) -> None:
+    """Add what was found on a table to the file of results; other tables' and methods' results stay."""
+    spent = overhead(table)
+    report = dict(load_json(file, "file of results")) if file.exists() else {}
+    rows = report.setdefault("evaluations_to_2_percent", {})
+    rows[table.name] = {**rows.get(table.name, {}), **found}
+    report.setdefault("tables", {})[table.name] = table.story()
+    report.setdefault("overhead_seconds_100", {})[table.name] = spent
+    if set(rows[table.name]) == set(METHODS):
+        report.setdefault("verdict", {})[table.name] = verdict(rows[table.name])
+    write_json(file, report)
+    print(table.name, rows[table.name], report.get("verdict", {}).get(table.name), flush=True)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
@@ -151,26 +165,16 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), default=list(METHODS))
     parser.add_argument("--out", type=Path, default=Path("build/bench/search.json"))
     given = parser.parse_args()
-    report = dict(load_json(given.out, "file of results")) if given.out.exists() else {}
-    for key in ("tables", "evaluations_to_2_percent", "verdict", "overhead_seconds_100"):
-        report.setdefault(key, {})
     with Progress() as progress:
         for name in given.tables:
-            table = Table(name)
-            report["tables"][name] = table.story()
-            report["overhead_seconds_100"][name] = overhead(table)
-            found: dict[str, list[int | None]] = report["evaluations_to_2_percent"].get(name, {})
+            table, found = Table(name), dict[str, list[int | None]]()
             for method in given.methods:
                 task = progress.add_task(f"{name}: {method}", total=SEEDS)
                 found[method] = []
                 for seed in range(SEEDS):
                     found[method].append(evaluations(table, method, seed))
                     progress.advance(task)
-            report["evaluations_to_2_percent"][name] = found
-            if set(found) == set(METHODS):
-                report["verdict"][name] = verdict(found)
-            write_json(given.out, report)
-            print(name, found, report["verdict"].get(name), report["overhead_seconds_100"][name])
+            note(given.out, table, found)
     print(given.out)
 
 
