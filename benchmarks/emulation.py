@@ -14,7 +14,11 @@ random 8-bit weights (seed below) and images random codes; speed depends on neit
 - `single_fault_ratio`: trials of one fault each, drawn uniformly and classified, over `clean_b256`.
 - `stuck_pe_ratio`: one PE of the array with a stuck product bit, over `clean_b256`; as `strikes`, with the states kept;
   `stuck_pe_new_images_ratio` without.
-- `jobs2_speedup`: wall-clock time of one campaign by one process over that by two, at least 60 s each.
+- `ws_strikes_118_b256`: as `strikes_118_b256` on a weight-stationary array; `guarded_stuck_pe_ratio`: as `stuck_pe_ratio` on an
+  array guarded from column 14 on, whose stuck bits go the general way.
+- `jobs2_speedup`: wall-clock time of one campaign by one process over that by two, at least 60 s each: true on an idle machine
+  only. `jobs2_speedup_cpu`: CPU seconds of the campaign by one process over those of the mean of two, each counted from its
+  start, imports and loading of kernels included: what two free cores would give, whatever else the machine does.
 - `blas_share_resnet8`: share of the CPU time of clean ResNet-8 runs spent inside NumPy's matrix products, by a clock around
   each of them.
 """
@@ -23,6 +27,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,15 +40,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from hardpoint.array import Array
-from hardpoint.draw import draw_single
+from hardpoint.array import Array, Guard
 from hardpoint.faultmap import FaultMap, StuckBit
 from hardpoint.faults import FaultList, population
 from hardpoint.files import write_json
 from hardpoint.fixed import Fixed
 from hardpoint.host import forward
 from hardpoint.host.campaign import run_campaign
-from hardpoint.host.drawing import draw
+from hardpoint.host.drawing import draw, draw_single
 from hardpoint.host.emulator import Emulator
 from hardpoint.host.outcomes import classify
 from hardpoint.layers import Add, AvgPool, Conv, Dense, Layer, MaxPool
@@ -192,8 +196,11 @@ def short_measurements(rounds: int, least: float) -> dict[str, float]:
         outputs, voted = kept.observe_each(x, flips)
         return classify(golden[flips["image"]], outputs, voted, network.criterion)
 
-    stuck = FaultMap(8, 8, (), (StuckBit(3, 4, "mul", 0, 9, 1),)).faults(array)
-    permanent = FaultList.of(stuck, array, network, BATCH)
+    bit = FaultMap(8, 8, (), (StuckBit(3, 4, "mul", 0, 9, 1),))
+    permanent = FaultList.of(bit.faults(array), array, network, BATCH)
+    stationary, guarded = Array(8, 8, dataflow="ws"), Array(8, 8, (Guard(14),))
+    ws, copied = Emulator(network, stationary, BATCH), Emulator(network, guarded, BATCH)
+    ws_live, lasting = sum(population(stationary, network).values()), FaultList.of(bit.faults(guarded), guarded, network, BATCH)
     floats = (x / 256.0).astype(np.float32)
     graph, xla = float_model(network)
     works: dict[str, tuple[int, Callable[[], Any]]] = {
@@ -205,6 +212,8 @@ def short_measurements(rounds: int, least: float) -> dict[str, float]:
         "single_faults": (SINGLES, singles),
         "stuck_pe": (BATCH, lambda: kept.observe(x, permanent)),
         "stuck_pe_new_images": (BATCH, lambda: fresh.observe(x, permanent)),
+        "guarded_stuck_pe": (BATCH, lambda: copied.observe(x, lasting)),
+        "ws_strikes_118_b256": (BATCH, lambda: ws.observe(x, draw(stationary, network, BATCH, 118 / ws_live, SEED, next(numbers)))),
     }
     works |= {f"strikes_{n}_b256": (BATCH, strikes(kept, n)) for n in STRIKES}
     works |= {f"new_images_{n}_b256": (BATCH, strikes(fresh, n)) for n in STRIKES}
@@ -240,12 +249,19 @@ def blas_share(network: Network, x: NDArray[np.int64], rounds: int) -> tuple[flo
     return statistics.median(shares), statistics.median(rates)
 
 
-def campaign_seconds(jobs: int, trials: int) -> float:
-    """Wall-clock seconds of a campaign of 12 strikes per image by `jobs` processes."""
+def campaign_seconds(jobs: int, trials: int) -> tuple[float, float]:
+    """Wall-clock and CPU seconds of a campaign of 12 strikes per image by `jobs` processes."""
     network, array = bench_network(), Array(8, 8)
     x = np.random.default_rng(SEED).integers(0, 256, (BATCH, *network.input_shape))
     ber = 12 / sum(population(array, network).values())
-    return run_campaign(Emulator(network, array), x, network(x).argmax(axis=1), [ber], trials, SEED, jobs=jobs).seconds
+    emulator, labels, begun = Emulator(network, array), network(x).argmax(axis=1), all_cpu_seconds()
+    wall = run_campaign(emulator, x, labels, [ber], trials, SEED, jobs=jobs).seconds
+    return wall, all_cpu_seconds() - begun
+
+
+def all_cpu_seconds() -> float:
+    """CPU seconds of this process and of the children that have ended."""
+    return sum(sum(resource.getrusage(who)[:2]) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
 
 
 def peak_mebibytes(what: str) -> float:
@@ -292,6 +308,9 @@ def main() -> None:
             single_fault_ratio=round(rates["single_faults"] / clean, 2),
             stuck_pe_ratio=round(rates["stuck_pe"] / clean, 3),
             stuck_pe_new_images_ratio=round(rates["stuck_pe_new_images"] / clean, 3),
+            guarded_stuck_pe_ratio=round(rates["guarded_stuck_pe"] / clean, 3),
+            strikes_ratios={n: round(rates[f"strikes_{n}_b256"] / clean, 3) for n in STRIKES},
+            new_images_ratios={n: round(rates[f"new_images_{n}_b256"] / clean, 3) for n in STRIKES},
         )
         net = resnet8()
         x = np.random.default_rng(SEED).integers(0, 256, (64, *net.input_shape))
@@ -299,12 +318,13 @@ def main() -> None:
         tell(blas_share_resnet8=round(share, 3), clean_resnet8=round(rate, 1))
     tell(peak_mebibytes={what: round(peak_mebibytes(what)) for what in ("bench_network", "resnet8")})
     if not asked.quick:
-        before, trials = os.getloadavg()[0], 64
-        while (seconds := campaign_seconds(2, trials)) < 60:
-            trials = round(trials * max(2, 66 / seconds))
-        single = campaign_seconds(1, trials)
-        how = {"1": round(single, 1), "2": round(seconds, 1), "trials": trials, "load_before": round(before, 2)}
-        tell(jobs2_speedup=round(single / seconds, 3), jobs_seconds=how)
+        before, trials = os.getloadavg()[0], 1024
+        while (two := campaign_seconds(2, trials))[0] < 60:
+            trials = round(trials * max(2, 66 / two[0]))
+        one = campaign_seconds(1, trials)
+        how = {"trials": trials, "load_before": round(before, 2), "load_after": round(os.getloadavg()[0], 2)}
+        how |= {f"{what}_{jobs}": round(x, 1) for jobs, took in (("1", one), ("2", two)) for what, x in zip(("wall", "cpu"), took, strict=True)}
+        tell(jobs2_speedup=round(one[0] / two[0], 3), jobs2_speedup_cpu=round(2 * one[1] / two[1], 3), jobs_seconds=how)
 
 
 if __name__ == "__main__":

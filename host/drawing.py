@@ -1,4 +1,4 @@
-"""`hardpoint.draw`, compiled: the same lists, bit for bit, at a tenth of the time."""
+"""`hardpoint.draw`, compiled: the same faults, bit for bit, at a tenth of the time."""
 
 # ruff: noqa: I001 - the columns of a table read better side by side
 
@@ -6,32 +6,78 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hardpoint.array import Array
-from hardpoint.draw import Plan, convention_of, gap_scale
+from hardpoint.draw import ANYWHERE, SINGLE, Plan, convention_of, gap_scale
 from hardpoint.draw import draw as plain_draw
+from hardpoint.draw import draw_single as plain_single
 from hardpoint.beside import unit_bits
 from hardpoint.faults import BUFFERS, FAULT, SITES, UNIT_ROW, FaultList
-from hardpoint.host.jit import COMPILED, compiled, inlined
+from hardpoint.host.jit import COMPILED, compiled, inlined, place
 from hardpoint.network import Network
 from hardpoint.streams import (
     ELEVENTH, FIFTEENTH, FIFTH, NINETEENTH, NINTH, SEVENTEENTH, SEVENTH, THIRD, THIRTEENTH, TWENTY_FIRST,
 )  # fmt: skip
 
-__all__ = ["draw"]
+__all__ = ["draw", "draw_single"]
 
 # columns of the table of populations, and of the table of layers
-LAYER, SITE, COPY, KEY, KIND, TILES, FIRST, STEPS, ROWS, COLS, BITS, FROM_COLUMN, COLUMNS = range(13)
-K, M, N, TILES_N, TILES_K, PIXELS, DEPTHWISE, STEP_BITS, LAYERS = range(9)
+LAYER, SITE, COPY, KIND, TILES, FIRST, STEPS, ROWS, COLS, BITS, FROM_COLUMN, SIZE, COLUMNS = range(13)
+K, M, N, TILES_N, TILES_K, PIXELS, DEPTHWISE, STEP_BITS, ROWS_LEFT, LAST_ROW, CUT, LAYERS = range(12)
 ARRAY, UNIT, BUFFER = range(3)  # what a population belongs to
 ACT, WGT, MUL, VOTE, DRAIN = 0, 1, 2, 4, 6
 PLACE = 26  # bits of a key below the time: site 4, row 8, column 6, copy 2, bit 6
 U = np.uint64
+I64: Any = np.int64  # `int` leaves an unsigned number unsigned, which kernels would mix with signed ones into floats
 MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1 = U(0xD2511F53), U(0xCD9E8D57), U(0x9E3779B9), U(0xBB67AE85)
 WORD, HALF = U(0xFFFFFFFF), U(32)
+PAIRS = 8
+"""Counters of a stream that are worked on at a time, in vector registers, two draws each."""
+
+
+class Populations(NamedTuple):
+    """`Plan.pools` as kernels read them: `pools` (number, COLUMNS), their `words` in the counter, `layers` (number, LAYERS),
+    which `bits` exist, drain `lanes` and guard `columns` of every PE; of the recompute unit its `unit_masks` and `unit`
+    (guard column, lanes, whether its drain is guarded); whether weights stay.
+    """
+
+    pools: Any
+    words: Any
+    layers: Any
+    bits: Any
+    lanes: Any
+    columns: Any
+    unit_masks: Any
+    unit: Any
+    stationary: bool
+
+    @staticmethod
+    @lru_cache(maxsize=8)
+    def of(plan: Plan) -> Populations:
+        """The populations of `plan`."""
+        array, rows = plan.array, plan.array.rows
+        pools = np.zeros((len(plan.pools), COLUMNS), np.int64)
+        for row, s in zip(pools, plan.pools, strict=True):
+            kind = UNIT if s.unit else BUFFER if SITES[s.site] in BUFFERS else ARRAY
+            row[:] = s.layer, s.site, s.copy, kind, s.tiles, s.first, s.steps, s.rows, s.cols, s.bits, s.from_column, s.size
+        layers = np.zeros((len(plan.tilings), LAYERS), np.int64)
+        for i, t in enumerate(plan.tilings):
+            gemm, steps = t.gemm, max((s.first + s.steps for s in plan.pools if s.layer == i), default=1).bit_length()
+            layers[i, :ROWS_LEFT] = gemm.k, gemm.m, gemm.n, t.tiles_n, t.tiles_k, t.pixels, gemm.depthwise, steps
+            # the last row of tiles holds so many rows of pixels (0: all), and begins with so many tiles before it
+            layers[i, ROWS_LEFT:CUT] = gemm.m % rows, (-(-gemm.m // rows) - 1) * t.tiles_n
+            layers[i, CUT] = gemm.depthwise or gemm.n % array.cols != 0
+        masks = unit_bits(array)
+        unit = array.unit_column, 1 if array.recompute is None else array.recompute.lanes, bool(masks[DRAIN, 1])
+        return Populations(
+            pools, np.array([s.key for s in plan.pools], U), layers, plan.bits, array.drain_lanes, array.site_columns,
+            masks, np.array(unit, np.int64), array.dataflow == "ws",
+        )  # fmt: skip
 
 
 def draw(
@@ -48,34 +94,42 @@ def draw(
         return plain_draw(array, network, images, ber, seed, trial, weights)
     plan = Plan.of(array, network)
     numbers, rates = plan.arguments(images, ber, seed, trial, weights)
-    pools = [(stream, rate) for stream, rate in zip(plan.pools, rates, strict=True) if rate > 0]
-    table = np.zeros((len(pools), COLUMNS), np.int64)
-    for row, (s, _) in zip(table, pools, strict=True):
-        kind = UNIT if s.unit else BUFFER if SITES[s.site] in BUFFERS else ARRAY
-        row[:] = s.layer, s.site, s.copy, s.key, kind, s.tiles, s.first, s.steps, s.rows, s.cols, s.bits, s.from_column
-    layers = np.zeros((len(plan.tilings), LAYERS), np.int64)
-    for i, t in enumerate(plan.tilings):
-        steps = max((s.first + s.steps for s, _ in pools if s.layer == i), default=1).bit_length()
-        layers[i] = t.gemm.k, t.gemm.m, t.gemm.n, t.tiles_n, t.tiles_k, t.pixels, t.gemm.depthwise, steps
-    tiles = max((s.tiles for s, _ in pools), default=1).bit_length()
-    if tiles + int(layers[:, STEP_BITS].max()) + PLACE > 63:  # a strike's time and place do not fit a word
+    populations, rate = Populations.of(plan), np.array(rates)
+    drawn = rate > 0
+    populations = populations._replace(pools=populations.pools[drawn], words=populations.words[drawn])
+    tiles = int(populations.pools[:, TILES].max(initial=1)).bit_length()
+    if tiles + int(populations.layers[:, STEP_BITS].max()) + PLACE > 63:  # a strike's time and place do not fit a word
         return plain_draw(array, network, images, ber, seed, trial, weights)
-    scales = np.array([gap_scale(rate) for _, rate in pools])
-    expected = len(numbers) * sum(rate * s.size for s, rate in pools)
+    scales = np.array([gap_scale(rate) for rate in rates if rate > 0], np.float64)
+    expected = len(numbers) * float(rate[drawn] @ populations.pools[:, SIZE])
     room = int(expected + 10 * math.sqrt(expected) + 100)
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
-    ends = np.empty(len(pools) + 1, np.int64)
-    lanes, columns, stationary = array.drain_lanes, array.site_columns, array.dataflow == "ws"
-    unit: tuple[Any, ...] = (
-        unit_bits(array),
-        array.unit_column,
-        1 if array.recompute is None else array.recompute.lanes,
-    )
-    arguments: tuple[Any, ...] = (numbers, U(seed), trial, stationary, keys, spare, ends, faults)
-    found = fill(table, scales, layers, plan.bits, lanes, columns, *unit, *arguments)
+    ends, gaps = np.empty(len(scales) + 1, np.int64), np.empty((2, max(len(scales), PAIRS)))
+    more = np.empty((2, PAIRS))
+    found = fill(populations, scales, numbers, U(seed), trial, keys, spare, ends, gaps, more, faults)
     if found < 0:  # ten standard deviations above the expected number
         return plain_draw(array, network, images, ber, seed, trial, weights)
-    return plan.listed(faults[:found].copy(), numbers, seed, trial, convention_of(ber, weights), weights)
+    return plan.listed(faults[:found], numbers, seed, trial, convention_of(ber, weights), weights)
+
+
+def draw_single(
+    array: Array,
+    network: Network,
+    images: int,
+    trials: Sequence[int] | int,
+    seed: int,
+    weights: Mapping[str, float] | None = None,
+    layer: int | None = None,
+    site: str | None = None,
+) -> NDArray[Any]:
+    """As `hardpoint.draw.draw_single`."""
+    plan = Plan.of(array, network)
+    if not COMPILED or images < 1 or plan.live_bits(weights, layer, site) == 0:  # which is refused there
+        return plain_single(array, network, images, trials, seed, weights, layer, site)
+    numbers, _ = plan.arguments(trials, 0.0, seed, 0, weights)
+    shares, faults = plan.shares(weights, layer, site), np.empty(len(numbers), FAULT)
+    fill_single(Populations.of(plan), shares, np.cumsum(shares), int(np.flatnonzero(shares)[-1]), numbers, U(seed), images, faults)
+    return faults
 
 
 @inlined
@@ -90,12 +144,20 @@ def philox(key: Any, c0: Any, c1: Any, c2: Any, c3: Any) -> tuple[Any, Any]:
 
 
 @inlined
+def uniform(word: Any) -> float:
+    """`hardpoint.streams.uniform` of one word."""
+    return (float(np.int64(word >> U(11))) + 0.5) * 2.0**-53
+
+
+@inlined
 def log(x: float) -> float:
     """`hardpoint.streams.log` of one number: the same operations in the same order."""
-    mantissa, exponent = math.frexp(x)
-    if mantissa < 0.7071067811865476:
-        mantissa *= 2
-        exponent -= 1
+    pattern = np.float64(x).view(np.int64)  # of a normal number: its mantissa and exponent, as frexp gives them
+    mantissa = np.int64(pattern & 0x000FFFFFFFFFFFFF | 0x3FE0000000000000).view(np.float64)
+    exponent = float((pattern >> 52) - 1022)
+    small = mantissa < 0.7071067811865476
+    mantissa = mantissa * 2 if small else mantissa
+    exponent = exponent - 1 if small else exponent
     z = (mantissa - 1) / (mantissa + 1)
     s = z * z
     s2 = s * s
@@ -131,75 +193,87 @@ def held(layer: Any, rows: int, cols: int, site: int, tile: int, step: int, row:
     return bool(row < rows or kt > 0 or site != MUL)
 
 
+@inlined
+def decoded(populations: Any, p: Any, layer: Any, index: int) -> tuple[bool, int, int, int, int, int]:
+    """Index `index` of population `p` of a layer: whether it is live, and its tile, step, row, column and bit."""
+    cols, k = populations.columns.shape[1], layer[K]
+    left = U(index)
+    rest = left // U(p[BITS])
+    bit = I64(left - rest * U(p[BITS]))
+    left, rest = rest, rest // U(p[COLS])
+    col = I64(left - rest * U(p[COLS]))
+    left, rest = rest, rest // U(p[ROWS])
+    row = I64(left - rest * U(p[ROWS]))
+    left, rest = rest, rest // U(p[STEPS])
+    step, tile = I64(left - rest * U(p[STEPS])) + p[FIRST], I64(rest)
+    live = True
+    if p[KIND] == ARRAY:
+        if p[FROM_COLUMN]:
+            bit += populations.columns[row, col]
+        live = bool((populations.bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1))
+        if live and populations.stationary:
+            live = held(layer, populations.columns.shape[0] - 1, cols, p[SITE], tile, step, row, col)
+        elif live:
+            source, last = row, k - 1
+            if p[SITE] == DRAIN:
+                source, last = row - step + k, k + row
+            elif p[SITE] == VOTE and (p[COPY] == 0 or populations.lanes[row, col] == 3):
+                last = k
+            live = not (
+                step > last
+                or (tile >= layer[LAST_ROW] and source >= layer[ROWS_LEFT] > 0)
+                or (layer[CUT] and idle(layer, cols, p[SITE], tile % layer[TILES_N], col))
+            )
+    elif p[KIND] == UNIT:
+        row, first = UNIT_ROW, step * populations.unit[1]
+        if p[FROM_COLUMN]:
+            bit += populations.unit[0]
+        live = bool((populations.unit_masks[p[SITE], p[COPY]] >> U(bit)) & U(1))
+        # without drain guard nobody takes what copies 1 and 2 vote last
+        unused = p[SITE] == VOTE and p[COPY] > 0 and first >= k and not populations.unit[2]
+        live = live and not (unused or (p[SITE] <= WGT and first + col >= k))
+    return live, tile, step, row, col, bit
+
+
 @compiled
 def fill(
-    pools: Any, scales: Any, layers: Any, bits: Any, drain_lanes: Any, columns: Any,
-    unit_masks: Any, unit_column: int, unit_lanes: int,
-    images: Any, seed: Any, trial: int, stationary: bool, keys: Any, spare: Any, ends: Any, faults: Any,
+    populations: Any, scales: Any, images: Any, seed: Any, trial: int, keys: Any, spare: Any, ends: Any, gaps: Any, more: Any,
+    faults: Any,
 ) -> int:  # fmt: skip
     """Write the live strikes of all images, in the order of `FaultList`; returns how many, or -1 where there is no room."""
-    rows, cols = columns.shape
-    found = 0
+    pools, words, layers, found = populations.pools, populations.words, populations.layers, 0
     for image in images:
         pool = 0
+        for i in range(place(len(words))):  # the first two gaps of every population
+            first, second = philox(seed, U(0), U(image), U(trial), words[i])
+            gaps[place(0), i] = np.floor(log(uniform(first)) * scales[i])
+            gaps[place(1), i] = np.floor(log(uniform(second)) * scales[i])
         for layer in range(len(layers)):
             runs, ends[0] = 0, 0
             count = 0  # keys of this image and layer: (tile, step, site, row, col, copy, bit) packed so that they sort
-            k = layers[layer, K]
-            tiles_n, rows_left = layers[layer, TILES_N], layers[layer, M] % rows
-            last_row = (layers[layer, M] + rows - 1) // rows * tiles_n - tiles_n  # first tile of the last row of tiles
-            depthwise = layers[layer, DEPTHWISE] != 0
-            cut = depthwise or layers[layer, N] % cols != 0
             step_bits = layers[layer, STEP_BITS]
             while pool < len(pools) and pools[pool, LAYER] == layer:
-                p = pools[pool]
-                word = U(p[KEY])
-                size = p[TILES] * p[STEPS] * p[ROWS] * p[COLS] * p[BITS]
-                position, draws = -1.0, 0
-                first = second = U(0)
+                p, scale, word = pools[pool], scales[pool], words[pool]
+                size, position, draws = float(p[SIZE]), -1.0, 0
                 while True:
-                    if draws % 2 == 0:
-                        first, second = philox(seed, U(draws // 2), U(image), U(trial), word)
-                    uniform = (float((first if draws % 2 == 0 else second) >> U(11)) + 0.5) * 2.0**-53
-                    position = position + 1 + np.floor(log(uniform) * scales[pool])
+                    if draws < 2:
+                        gap = gaps[draws, pool]
+                    else:
+                        at = draws - 2 & 2 * PAIRS - 1
+                        if at == 0:
+                            counter = U(draws // 2)
+                            for i in range(place(PAIRS)):
+                                first, second = philox(seed, counter + U(i), U(image), U(trial), word)
+                                more[place(0), i] = np.floor(log(uniform(first)) * scale)
+                                more[place(1), i] = np.floor(log(uniform(second)) * scale)
+                        gap = more[at & 1, at >> 1]
+                    position = position + 1 + gap
                     draws += 1
                     if position >= size:
                         break
-                    rest, bit = divmod(int(position), p[BITS])
-                    rest, col = divmod(rest, p[COLS])
-                    rest, row = divmod(rest, p[ROWS])
-                    tile, step = divmod(rest, p[STEPS])
-                    step += p[FIRST]
-                    if p[KIND] == ARRAY:
-                        if p[FROM_COLUMN]:
-                            bit += columns[row, col]
-                        source, last = row, k - 1
-                        if p[SITE] == DRAIN:
-                            source, last = row - step + k, k + row
-                        elif p[SITE] == VOTE and (p[COPY] == 0 or drain_lanes[row, col] == 3):
-                            last = k
-                        if not (bits[p[SITE], p[COPY], row, col] >> U(bit)) & U(1):
-                            continue
-                        if stationary:
-                            if not held(layers[layer], rows - 1, cols, p[SITE], tile, step, row, col):
-                                continue
-                        elif (
-                            step > last
-                            or (tile >= last_row and source >= rows_left > 0)
-                            or (cut and idle(layers[layer], cols, p[SITE], tile % tiles_n, col))
-                        ):
-                            continue
-                    elif p[KIND] == UNIT:
-                        row = UNIT_ROW
-                        if p[FROM_COLUMN]:
-                            bit += unit_column
-                        if not (unit_masks[p[SITE], p[COPY]] >> U(bit)) & U(1):
-                            continue
-                        if (p[SITE] <= WGT and step * unit_lanes + col >= k) or (
-                            # without drain guard nobody takes what copies 1 and 2 vote last
-                            p[SITE] == VOTE and p[COPY] > 0 and step * unit_lanes >= k and not unit_masks[DRAIN, 1]
-                        ):
-                            continue
+                    live, tile, step, row, col, bit = decoded(populations, p, layers[layer], int(position))
+                    if not live:
+                        continue
                     if found + count >= len(keys):
                         return -1
                     key = tile << step_bits | step
@@ -212,14 +286,47 @@ def fill(
             order(keys, spare, ends, runs)
             for i in range(count):
                 key = int(keys[i])
-                fault = faults[found]
-                fault["image"], fault["layer"] = image, layer
-                fault["tile"], fault["step"] = key >> PLACE + step_bits, key >> PLACE & (1 << step_bits) - 1
-                fault["row"], fault["col"], fault["site"] = key >> 14 & 255, key >> 8 & 63, key >> 22 & 15
-                fault["copy"], fault["bit"], fault["effect"] = key >> 6 & 3, key & 63, 0
-                fault["end_image"] = fault["end_layer"] = fault["end_tile"] = fault["end_step"] = 0
+                tile, step = key >> PLACE + step_bits, key >> PLACE & (1 << step_bits) - 1
+                write(faults[found], image, layer, tile, step, key >> 14 & 255, key >> 8 & 63, key >> 22 & 15, key >> 6 & 3, key & 63)
                 found += 1
     return found
+
+
+@compiled
+def fill_single(populations: Any, shares: Any, ends: Any, last: int, trials: Any, seed: Any, images: int, faults: Any) -> None:
+    """Write one live flip for every one of `trials`; `shares` and their sums `ends` say how populations share them."""
+    pools = populations.pools
+    for i in range(len(trials)):
+        live, attempt = False, 0
+        while not live:
+            where, which = philox(seed, U(attempt), U(0), U(trials[i]), U(ANYWHERE | SINGLE))
+            position = uniform(where) * ends[-1]
+            pool, high = 0, len(ends)
+            while pool < high:  # the first that ends beyond the position
+                middle = pool + high >> 1
+                if ends[middle] <= position:
+                    pool = middle + 1
+                else:
+                    high = middle
+            pool = min(pool, last)
+            p = pools[pool]
+            inside = (position - (ends[pool] - shares[pool])) / shares[pool]
+            index = int(min(max(np.floor(inside * p[SIZE]), 0), p[SIZE] - 1))
+            live, tile, step, row, col, bit = decoded(populations, p, populations.layers[p[LAYER]], index)
+            if live:
+                image = int(np.floor(uniform(which) * images))
+                write(faults[i], image, p[LAYER], tile, step, row, col, p[SITE], p[COPY], bit)
+            attempt += 1
+
+
+@inlined
+def write(
+    fault: Any, image: int, layer: int, tile: int, step: int, row: int, col: int, site: int, copy: int, bit: int
+) -> None:
+    """Make `fault` the record of a flip."""
+    fault["image"], fault["layer"], fault["tile"], fault["step"] = image, layer, tile, step
+    fault["row"], fault["col"], fault["site"], fault["copy"], fault["bit"], fault["effect"] = row, col, site, copy, bit, 0
+    fault["end_image"] = fault["end_layer"] = fault["end_tile"] = fault["end_step"] = 0
 
 
 @inlined

@@ -105,9 +105,7 @@ class Emulator:
         for start, states in self._golden(x):
             stop = start + len(states)
             cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
-            records = flips[cuts[0] : cuts[-1]].copy()
-            if len(stuck):
-                records = np.concatenate([records, stuck])
+            records = flips[cuts[0] : cuts[-1]] if not len(stuck) else np.concatenate([flips[cuts[0] : cuts[-1]], stuck])
             rows = np.arange(len(states))
             held = np.concatenate([[0], np.cumsum(records["site"] == WGT)])[cuts - cuts[0]]
             self._reserve(int(np.diff(cuts).max()), len(stuck), int(np.diff(held).max()))
@@ -128,7 +126,8 @@ class Emulator:
             raise InputError(f"trials of one fault each are flips in images 0 to {len(x) - 1}")
         outputs = np.empty((len(flips), int(self.program.tensors[-1, 1])), np.int32)
         voted = np.zeros(len(flips), np.uint8)
-        order = np.argsort(flips["image"], kind="stable")
+        # numbers of 16 bits are sorted in linear time
+        order = np.argsort(flips["image"].astype(np.uint16 if len(x) <= 1 << 16 else np.uint32), kind="stable")
         records = self._moved(flips[order])
         dead = np.flatnonzero(~live(flips, self.array, self.network))
         if len(dead):
@@ -190,6 +189,8 @@ class Emulator:
 
     def _replay(self, states: Any, records: Any, starts: Any, rows: Any, stuck: int, first: int, outputs: Any, voted: Any) -> None:
         done = False
+        records = records.view()
+        records.setflags(write=False)  # lists are; kernels are compiled for one kind of arrays
         try:
             with np.errstate(over="ignore"):
                 replay(self._tables, self._work, states, records, starts, rows, stuck, first, outputs, voted)

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from hardpoint.host.jit import inlined, place
 from hardpoint.host.program import AT_K, AT_M, DEPTHWISE, KIND, KW, C, H, K, W
 
-__all__ = ["decoded", "dot", "operand", "weight", "wrapped"]
+__all__ = ["before", "decoded", "dot", "operand", "weight", "wrapped"]
 
 
 @inlined
@@ -31,17 +33,17 @@ def weight(tables: Any, layer: Any, k: int, n: int, base: int) -> int:
 
 @inlined
 def dot(tables: Any, layer: Any, state: Any, m: int, n: int, start: int, stop: int, base: int) -> int:
-    """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row.
+    """Sum of a[m, k] * w[k, n] over k in [start, stop), row of the window by row, modulo 2**32 as all sums are.
 
     `base` is the offset of the transposed weights: the array's (`layer[TRANSPOSED]`) or those of the recompute unit, which
     knows no bypass (`layer[WHOLE]`).
     """
-    total, line = 0, layer[KW] * layer[C]
+    total, line = np.int32(0), layer[KW] * layer[C]
     if start < stop:
         if layer[KIND] == DEPTHWISE:
             for k in range(start, stop):
-                total += operand(tables, layer, state, m, k, n) * weight(tables, layer, k, n, base)
-            return total
+                total = np.int32(total + operand(tables, layer, state, m, k, n) * weight(tables, layer, k, n, base))
+            return int(total)
         places, weights, at_m = tables.places, tables.weights, place(layer[AT_M] + m)
         top, left = places[at_m, 0], places[at_m, 1]
         inside = max(0, -left) * layer[C]  # the part of a line that lies in the image
@@ -56,8 +58,16 @@ def dot(tables: Any, layer: Any, state: Any, m: int, n: int, start: int, stop: i
                     a = place(places[at_m, 2] + kh * layer[W] * layer[C] + low)
                     w = place(column + kh * line + low)
                     for i in range(place(high - low)):
-                        total += int(state[a + i]) * int(weights[w + i])
-    return total
+                        total = np.int32(total + np.int32(state[a + i] * weights[w + i]))
+    return int(total)
+
+
+@inlined
+def before(tables: Any, layer: Any, state: Any, m: int, n: int, stop: int, total: int, base: int) -> int:
+    """As `dot` over k in [0, stop), `total` being the sum over all k: by the shorter of two ways."""
+    late = 2 * stop > layer[K]
+    part = dot(tables, layer, state, m, n, stop if late else 0, layer[K] if late else stop, base)
+    return total - part if late else part
 
 
 @inlined

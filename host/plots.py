@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.faults import SITES
 from hardpoint.files import atomic_path
+from hardpoint.host.outcomes import CRITICAL
+from hardpoint.host.places import neuron_of
 from hardpoint.host.singles import Group, SingleResult
 from hardpoint.network import Network
 
@@ -24,7 +26,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 
 def draw_all(result: SingleResult, network: Network, array: Array, folder: str | os.PathLike[str]) -> list[Path]:
-    """Draw `layer.svg`, `site.svg`, `guard.svg`, `bit.svg` and `pe.svg` into `folder`; returns the files."""
+    """Draw `layer.svg`, `site.svg`, `guard.svg`, `bit.svg`, `pe.svg` and `neuron.svg` into `folder`; returns the files."""
     folder = Path(folder)
     names = [layer.name for layer in network.gemms]
     made = []
@@ -34,6 +36,7 @@ def draw_all(result: SingleResult, network: Network, array: Array, folder: str |
         made.append(_saved(_bars(groups, ticks, label, result), folder / f"{name}.svg"))
     made.append(_saved(_bits(result.groups["bit"], result), folder / "bit.svg"))
     made.append(_saved(_pes(result, array), folder / "pe.svg"))
+    made.append(_saved(_neurons(result, network, array), folder / "neuron.svg"))
     return made
 
 
@@ -91,6 +94,29 @@ def _pes(result: SingleResult, array: Array) -> Any:
             for col in range(array.cols):
                 if array.guard(row, col).column is not None:
                     axes.text(col, row, str(array.guard(row, col).column), ha="center", va="center", color="white", fontsize=7)
+    return figure
+
+
+def _neurons(result: SingleResult, network: Network, array: Array) -> Any:
+    """Every array layer's outputs, channels by pixels: how many flips in their accumulators were critical."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    neuron = neuron_of(result.trials.faults, network, array)
+    hit = (neuron >= 0) & (result.trials.outcomes == CRITICAL)
+    figure = Figure(figsize=(6.4, 1.6 * len(network.gemms) + 0.6), layout="constrained")
+    figure.suptitle(f"{int(hit.sum()):,} critical flips in accumulators, of {len(result.trials):,} flips", fontsize=9)
+    for index, (layer, axes) in enumerate(zip(network.gemms, figure.subplots(len(network.gemms), squeeze=False)[:, 0], strict=True)):
+        gemm = network.gemm(index)
+        mine = neuron[hit & (result.trials.faults["layer"] == index)].astype(np.intp)
+        counted = np.bincount(mine, minlength=gemm.m * gemm.n).reshape(gemm.m, gemm.n).T
+        picture = axes.imshow(counted, cmap="cividis", vmin=0, vmax=max(1, counted.max()), aspect="auto", interpolation="nearest")
+        figure.colorbar(picture, ax=axes, label="critical flips", ticks=MaxNLocator(3, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+        axes.set_title(layer.name, fontsize=9, loc="left")
+        axes.set_xlabel("output pixel")
+        axes.set_ylabel("channel")
     return figure
 
 

@@ -9,20 +9,34 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardpoint.host.buffers import WBUF, strike_buffers, strike_outputs, struck_pixel, undo_buffers
-from hardpoint.host.changes import added_inputs, remember, touch
-from hardpoint.host.datapath import ACT, DRAINS, FOREVER, INDEXES, WGT, link
+from hardpoint.host.changes import added_inputs, remember
+from hardpoint.host.datapath import ACC, ACT, DRAINS, FOREVER, INDEXES, MUL, WGT, link
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.operands import dot, wrapped
 from hardpoint.host.program import (
-    ADD, ALIGN, ALIGN2, AVGPOOL, BYPASS, CELLS, CHUNK, COUNT, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
-    KW, LEFT, LOW, OFFSET, OH, OUT, OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_N, TOP, TRANSPOSED,
+    ADD, ALIGN, ALIGN2, AVGPOOL, BOUND, BYPASS, CELLS, CHUNK, COLUMN, COUNT, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
+    KW, LEFT, LOW, OFFSET, OH, OUT, OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_K, TILES_N, TOP, TRANSPOSED,
     WHOLE, C, H, K, M, N, Program, W,
 )  # fmt: skip
-from hardpoint.host.stationary import begins, ends, lone_below, reach_below, struck_column
+from hardpoint.host.stationary import begins, ends, held_row, lone_below, reach_below, struck_column
 from hardpoint.host.strikes import lone, struck_sum
 from hardpoint.host.unit import lone_unit, named, unit_sum
 
 __all__ = ["Tables", "Work", "replay"]
+
+
+U = np.uint64  # numbers that cannot be negative are divided faster so
+I64: Any = np.int64
+MANY = 16
+"""Faults from which on an image's state is read in one go before it is changed piece by piece: states of many images lie in
+no cache, and memory is quick at what it sees coming.
+"""
+
+LINE = 16
+"""Words of a cache line."""
+
+BLOCK = 16
+"""Channels that are compared at a time."""
 
 
 class Tables(NamedTuple):
@@ -49,22 +63,30 @@ class Tables(NamedTuple):
 class Work(NamedTuple):
     """Working memory of a replay.
 
-    Changed pixels (all channels of a place) per tensor: `count`, `pixels` and where their old codes lie in the log
-    (`saved`). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work: `dirty`, `mark`,
-    windows at work: `windows`, `covered`; rows of codes, `codes` and `single`, channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
-    faults, and the mask tables of a PE (`scratch`). Struck entries of the recompute unit: `listed`, their `unit_heads` and
+    Changed pixels (all channels of a place) per tensor: `count`, `pixels`, where their old codes lie in the log (`saved`),
+    and which channel `only` has changed (-1: any). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work, all channels of which may
+    have changed: `dirty`, `mark`; sums that changed elsewhere: `cells`, `struck`, their pixels, `places`, what they were, `sums`, and where the
+    output pixel that they change is listed (`noted`, -1: nowhere). Windows at work: `windows`, `covered`; rows of codes, `codes` and `single`,
+    channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
+    faults, and the mask tables of a PE (`scratch`, `taps`). Struck entries of the recompute unit: `listed`, their `unit_heads` and
     `unit_tails` among the pairs, the neurons `taken` for theirs, their `final` sums.
     """
 
     count: Any
     pixels: Any
     saved: Any
+    only: Any
     log_at: Any
     log_size: Any
     log: Any
     used: Any
     dirty: Any
     mark: Any
+    cells: Any
+    struck: Any
+    places: Any
+    sums: Any
+    noted: Any
     windows: Any
     covered: Any
     codes: Any
@@ -76,6 +98,7 @@ class Work(NamedTuple):
     touched: Any
     pairs: Any
     scratch: Any
+    taps: Any
     listed: Any
     unit_heads: Any
     unit_tails: Any
@@ -103,11 +126,12 @@ class Work(NamedTuple):
             return np.zeros(count, np.int32)
 
         return cls(
-            np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64),
-            words(program.words), words(program.words), words(program.words), np.zeros(2, np.int64),
-            words(places), np.zeros(places, np.uint8), words(places), np.zeros(places, np.uint8), words(row), words(row), words(row), words(row),
+            np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64), words(pixels),
+            words(program.words), words(program.words), words(program.words), np.zeros(4, np.int64),
+            words(places), np.zeros(places, np.uint8), words(cells), np.zeros(cells, np.uint8), words(cells), words(cells), words(places) - 1,
+            words(places), np.zeros(places, np.uint8), words(row), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
-            np.empty((flips * flip + held * longer + stuck * max(lasting, entries), 8), np.int64), np.zeros((3, 64, 3, 3), np.int64),
+            np.empty((flips * flip + held * longer + stuck * max(lasting, entries), 8), np.int64), np.zeros((2, 64, 3, 3), np.int64), np.zeros((14, 3), np.int64),
             words(entries), words(entries) - 1, words(entries), words(entries) - 1, np.zeros(entries, np.int64),
         )  # fmt: skip
 
@@ -124,13 +148,26 @@ def replay(
     """
     layers, tensors, count, used, log = tables.layers, tables.tensors, work.count, work.used, work.log
     out_at, out_size = tensors[-1, OFFSET], tensors[-1, 1]
+    state = states[0]
     for unit in range(len(rows)):
-        state, image = states[rows[unit]], first + rows[unit]
-        at, stop = starts[unit], starts[unit + 1]
+        row, at, stop = rows[unit], starts[unit], starts[unit + 1]
+        image = first + row
+        if unit == 0 or row != rows[unit - 1]:
+            same = unit
+            while same < len(rows) and rows[same] == row:
+                same += 1
+            state = states[row]
+            if starts[same] - at + len(faults) - stuck >= MANY:
+                used[3] ^= read_ahead(tables, state)
         for i in range(len(count)):
             count[i] = 0
         used[0] = used[1] = 0
-        for i in range(len(layers)):
+        begun = 0
+        if stuck == len(faults):  # nothing happens before the first flip
+            begun = 0 if at < stop else len(layers)
+            while begun < len(layers) and layers[begun, INDEX] != faults[at]["layer"]:
+                begun += 1
+        for i in range(begun, len(layers)):
             layer = layers[i]
             if layer[KIND] > DEPTHWISE:
                 if layer[KIND] < ADD:
@@ -142,21 +179,24 @@ def replay(
             while at < stop and faults[at]["layer"] == layer[INDEX]:
                 stored += int(faults[at]["site"]) >= WBUF
                 at += 1
-            dirty = spread(tables, work, layer, state)
+            if at == begin and stuck == len(faults) and count[layer[IN_ID]] == 0:
+                continue
+            dirty, used[2] = spread(tables, work, layer, state), 0
             if stored:
                 dirty = strike_buffers(tables, work, layer, state, faults, begin, at, dirty)
             if tables.sizes[6]:
                 bypass(tables, work, layer, state, dirty)
             if at > begin + stored or stuck < len(faults):
-                dirty, disagreed = strike(tables, work, layer, state, faults, begin, at, stuck, image, dirty)
-                if disagreed:
-                    voted[unit] = 1
+                voted[unit] |= strike(tables, work, layer, state, faults, begin, at, stuck, image)
             end = at if stored else begin
             if layer[POOLED]:
                 settle_pooled(tables, work, layer, layers[i + 1], state, dirty, faults, begin, end)
             else:
                 for j in range(dirty):
                     settle(tables, work, layer, state, work.dirty[j], faults, begin, end)
+                for j in range(used[2]):
+                    settle_cell(tables, work, layer, layer, state, j)
+                forget(tables, work, layer)
             if stored:
                 undo_buffers(tables, layer, state, faults, begin, at)
         for j in range(out_size):
@@ -170,6 +210,19 @@ def replay(
 
 
 @inlined
+def read_ahead(tables: Any, state: Any) -> int:
+    """Have a state in the caches, but for the sums of layers that read the network's input: few of them change."""
+    layers, seen = tables.layers, 0
+    for j in range(0, tables.tensors[-1, OFFSET] + tables.tensors[-1, 1], LINE):
+        seen ^= int(state[j])
+    for i in range(len(layers)):
+        if layers[i, SUMS] >= 0 and layers[i, IN_ID] > 0:
+            for j in range(layers[i, SUMS], layers[i, SUMS] + layers[i, M] * layers[i, N], LINE):
+                seen ^= int(state[j])
+    return seen
+
+
+@inlined
 def record(tables: Any, work: Any, layer: Any, state: Any, pixel: int) -> None:
     """Give output pixel `pixel` of a layer the codes of the row `work.codes`, and list it if that changes anything."""
     codes, n, differ = work.codes, place(layer[N]), 0
@@ -179,11 +232,35 @@ def record(tables: Any, work: Any, layer: Any, state: Any, pixel: int) -> None:
     if differ:
         tensor = layer[OUT_ID]
         entry = tables.tensors[tensor, PIXELS] + work.count[tensor]
-        work.pixels[entry], work.saved[entry] = pixel, work.used[1]
+        work.pixels[entry], work.saved[entry], work.only[entry] = pixel, work.used[1], -1
         work.count[tensor] += 1
         remember(work, state, layer[OUT] + pixel * layer[N], layer[N])
         for j in range(n):
             state[old + j] = codes[j]
+
+
+@inlined
+def record_one(tables: Any, work: Any, layer: Any, state: Any, pixel: int, channel: int, code: int) -> None:
+    """Give channel `channel` of output pixel `pixel` of a layer the code `code`, and list the pixel if that changes it."""
+    if code != state[place(layer[OUT] + pixel * layer[N] + channel)]:
+        tensor, entry = layer[OUT_ID], int(work.noted[pixel])
+        if entry < 0:
+            entry = tables.tensors[tensor, PIXELS] + work.count[tensor]
+            work.pixels[entry], work.saved[entry], work.only[entry], work.noted[pixel] = pixel, work.used[1], channel, entry
+            work.count[tensor] += 1
+            remember(work, state, layer[OUT] + pixel * layer[N], layer[N])
+        elif work.only[entry] != channel:
+            work.only[entry] = -1
+        state[place(layer[OUT] + pixel * layer[N] + channel)] = code
+
+
+@inlined
+def forget(tables: Any, work: Any, layer: Any) -> None:
+    """Forget which output pixels of a layer `record_one` listed."""
+    if work.used[2]:
+        tensor = layer[OUT_ID]
+        for entry in range(tables.tensors[tensor, PIXELS], tables.tensors[tensor, PIXELS] + work.count[tensor]):
+            work.noted[work.pixels[entry]] = -1
 
 
 @inlined
@@ -200,10 +277,20 @@ def differing(tables: Any, work: Any, state: Any, tensor: int, entry: int) -> in
     row, found = tables.tensors[tensor, ROW], 0
     new = tables.tensors[tensor, OFFSET] + int(work.pixels[entry]) * row
     old = work.saved[entry]
-    for j in range(row):
-        delta = state[new + j] - work.log[old + j]
-        work.which[found], work.delta[found] = j, delta
-        found += delta != 0
+    if work.only[entry] >= 0:
+        channel = place(work.only[entry])
+        work.which[0], work.delta[0] = work.only[entry], state[place(new) + channel] - work.log[place(old) + channel]
+        return 1
+    for block in range(0, row, BLOCK):
+        any_of_them = 0
+        a, b, size = place(new + block), place(old + block), min(BLOCK, row - block)
+        for j in range(place(size)):
+            any_of_them |= state[a + j] ^ work.log[b + j]
+        if any_of_them:
+            for j in range(block, block + size):
+                delta = state[new + j] - work.log[old + j]
+                work.which[found], work.delta[found] = j, delta
+                found += delta != 0
     return found
 
 
@@ -254,6 +341,44 @@ def settle(tables: Any, work: Any, layer: Any, state: Any, m: int, faults: Any, 
     record(tables, work, layer, state, m)
 
 
+@inlined
+def settle_cell(tables: Any, work: Any, layer: Any, after: Any, state: Any, i: int) -> None:
+    """Requantise sum i of `work.cells`, pooled by `after` where that is another layer, and no other sum of its pixel.
+
+    The code of a window is at least that of any of its sums: others matter only where this one was the largest.
+    """
+    cell, n, bits, table = int(work.cells[i]), layer[N], tables.sizes[2], tables.requantise
+    m, work.struck[cell] = int(work.places[i]), 0
+    j = cell - m * n
+    channel = place(layer[REQUANTISE] + j)
+    bias, low, high = table[place(0), channel], layer[LOW], layer[HIGH]
+    new, old = wrapped(int(state[place(layer[SUMS] + cell)]) + bias, bits), wrapped(int(work.sums[i]) + bias, bits)
+    code = requantised(new, table, channel, low, high)
+    if not layer[POOLED]:
+        record_one(tables, work, layer, state, m, j, code)
+        return
+    height, width, kh, kw, sh, sw = after[H], after[W], after[KH], after[KW], after[SH], after[SW]
+    h = I64(U(m) // U(width))
+    first, bottom = windows_of(h + after[TOP], kh, sh, after[OH])
+    begin, end = windows_of(m - h * width + after[LEFT], kw, sw, after[OW])
+    for oh in range(first, bottom):
+        for ow in range(begin, end):
+            window = oh * after[OW] + ow
+            if work.covered[window]:
+                continue
+            most = int(state[place(after[OUT] + window * n + j)])
+            if code < most:
+                if new > old or requantised(old, table, channel, low, high) < most:
+                    continue
+                best, top, left = new, oh * sh - after[TOP], ow * sw - after[LEFT]
+                for y in range(max(0, top), min(height, top + kh)):
+                    for x in range(max(0, left), min(width, left + kw)):
+                        best = max(best, wrapped(int(state[place(layer[SUMS] + (y * width + x) * n + j)]) + bias, bits))
+                record_one(tables, work, after, state, window, j, requantised(best, table, channel, low, high))
+            else:
+                record_one(tables, work, after, state, window, j, code)
+
+
 @compiled
 def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
     """Recompute the pixels of an addition or rescaling that read changed codes."""
@@ -271,13 +396,22 @@ def pointwise(tables: Any, work: Any, layer: Any, state: Any) -> None:
 
 
 @inlined
+def windows_of(at: int, size: int, stride: int, count: int) -> tuple[int, int]:
+    """First and last + 1 of `count` windows of `size` places, `stride` apart, that hold place `at`."""
+    last = at >> stride - 1 if stride < 3 else I64(U(at) // U(stride))
+    first = last if size == stride else max(0, (at - size + stride) // stride)
+    return first, min(count, last + 1)
+
+
+@inlined
 def cover(work: Any, layer: Any, pixel: int, windows: int) -> int:
     """List the windows of a pooling that hold `pixel`, each once; returns how many are listed."""
-    h = pixel // layer[W]
+    h = I64(U(pixel) // U(layer[W]))
     w = pixel - h * layer[W] + layer[LEFT]
-    h += layer[TOP]
-    for oh in range(max(0, (h - layer[KH] + layer[SH]) // layer[SH]), min(layer[OH], h // layer[SH] + 1)):
-        for ow in range(max(0, (w - layer[KW] + layer[SW]) // layer[SW]), min(layer[OW], w // layer[SW] + 1)):
+    top, bottom = windows_of(h + layer[TOP], layer[KH], layer[SH], layer[OH])
+    left, right = windows_of(w, layer[KW], layer[SW], layer[OW])
+    for oh in range(top, bottom):
+        for ow in range(left, right):
             window = oh * layer[OW] + ow
             if work.covered[window] == 0:
                 work.covered[window] = 1
@@ -290,7 +424,7 @@ def cover(work: Any, layer: Any, pixel: int, windows: int) -> int:
 def settle_pooled(
     tables: Any, work: Any, layer: Any, after: Any, state: Any, dirty: int, faults: Any, begin: int, end: int
 ) -> None:
-    """Requantise the windows of pooling `after` that hold one of the `dirty` output pixels."""
+    """Requantise the windows of pooling `after` that hold one of the `dirty` output pixels or a sum that changed alone."""
     bits, table, codes, windows, n = tables.sizes[2], tables.requantise, work.codes, 0, place(layer[N])
     channel, low, high, single = place(layer[REQUANTISE]), layer[LOW], layer[HIGH], work.single
     for j in range(dirty):
@@ -298,7 +432,6 @@ def settle_pooled(
         windows = cover(work, after, int(work.dirty[j]), windows)
     for i in range(windows):
         window = int(work.windows[i])
-        work.covered[window] = 0
         oh = window // after[OW]
         top, left = oh * after[SH] - after[TOP], (window - oh * after[OW]) * after[SW] - after[LEFT]
         for j in range(n):
@@ -327,6 +460,11 @@ def settle_pooled(
                         for j in range(n):
                             codes[j] = max(codes[j], single[j])
         record(tables, work, after, state, window)
+    for i in range(work.used[2]):
+        settle_cell(tables, work, layer, after, state, i)
+    forget(tables, work, after)
+    for i in range(windows):
+        work.covered[int(work.windows[i])] = 0
 
 
 @compiled
@@ -357,14 +495,9 @@ def pool(tables: Any, work: Any, layer: Any, state: Any) -> None:
         record(tables, work, layer, state, window)
 
 
-@compiled
-def strike(
-    tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: int, end: int, stuck: int, image: int, dirty: int
-) -> tuple[int, int]:
-    """Give every sum that flips `begin` .. `end` - 1 or stuck bits reach its struck value.
-
-    Returns how many output pixels are dirty and whether a vote disagreed.
-    """
+@inlined
+def strike(tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: int, end: int, stuck: int, image: int) -> int:
+    """Give every sum that flips `begin` .. `end` - 1 or stuck bits reach its struck value; returns whether a vote disagreed."""
     pairs, stationary = work.pairs, tables.sizes[5]
     hit = linked = entries = 0
     here = image << 16 | layer[INDEX]
@@ -402,48 +535,82 @@ def strike(
         work.taken[entry] = named(faults, pairs, work.unit_heads[entry], cell)
         if work.taken[entry] != cell:  # what the array makes of it stays
             value = own(tables, layer, state, cell // layer[N], cell % layer[N])
-            dirty = changed(tables, work, layer, state, cell, value, dirty)
+            changed(tables, work, layer, state, cell // layer[N], cell, value)
     for j in range(hit):
         cell = int(work.touched[j])
         head, target = int(work.heads[cell]), place(layer[SUMS] + cell)
         work.heads[cell] = -1
         m, channel, row, col = pairs[head, 4], pairs[head, 5], pairs[head, 6], pairs[head, 7]
         covered = overwritten(tables, work, layer, cell)
-        total, known, value, disagreed = int(state[target]), 0, 0, 0
+        total, disagreed = int(state[target]), 0
         if tables.sizes[6] and (covered or layer[COUNT] > 0):
             total = own(tables, layer, state, m, channel)
-        if pairs[head, 3] < 0 and pairs[head, 0] < stuck:
-            if stationary:
-                known, value, disagreed = lone_below(tables, layer, state, faults[pairs[head, 0]], col, m, channel, total)
-            else:
-                known, value, disagreed = lone(tables, layer, state, faults[pairs[head, 0]], row, col, m, channel, total)
+        pair, value, known = head, total, 1
+        while known and pair >= 0:
+            known, one, seen, i = 0, total, 0, int(pairs[pair, 0])
+            if i < stuck and (pairs[head, 3] < 0 or apart(tables, layer, faults, pairs, head, pair, row, col)):
+                if stationary:
+                    known, one, seen = lone_below(tables, layer, state, faults[i], col, m, channel, total)
+                else:
+                    known, one, seen = lone(tables, layer, state, faults[i], row, col, m, channel, total)
+            value, disagreed, pair = value + one - total, disagreed | seen, int(pairs[pair, 3])
         if not known and stationary:
             value, disagreed = struck_column(
-                tables, layer, state, faults, pairs, head, image, col, m, channel, total, work.scratch
+                tables, layer, state, faults, pairs, head, image, col, m, channel, total, work.scratch, work.taps
             )
         elif not known:
             if tables.pes[row, col, BYPASS]:
                 total = dot(tables, layer, state, m, channel, 0, layer[K], layer[TRANSPOSED])
             value, disagreed = struck_sum(
-                tables, layer, state, faults, pairs, head, row, col, m, channel, total, work.scratch
+                tables, layer, state, faults, pairs, head, row, col, m, channel, total, work.scratch, work.taps
             )
         voted |= disagreed
         if not covered:
-            dirty = changed(tables, work, layer, state, cell, value, dirty)
+            changed(tables, work, layer, state, m, cell, value)
     if entries:
-        dirty, disagreed = computed_again(tables, work, layer, state, faults, entries, stuck, dirty)
-        voted |= disagreed
-    return dirty, voted
+        voted |= computed_again(tables, work, layer, state, faults, entries, stuck)
+    return voted
 
 
 @inlined
-def changed(tables: Any, work: Any, layer: Any, state: Any, cell: int, value: int, dirty: int) -> int:
-    """Give sum `cell` of a layer the value `value` modulo 2**acc_bits; returns how many output pixels are dirty."""
+def apart(tables: Any, layer: Any, faults: Any, pairs: Any, head: int, pair: int, row: int, col: int) -> int:
+    """Whether what the flip in `pair` does to the sum of PE (row, col) adds to what others in its list, from `head` on, do:
+    it acts on a product of its own, or is voted out at once.
+    """
+    fault = faults[pairs[pair, 0]]
+    site, pes, stationary = int(fault["site"]), tables.pes, tables.sizes[5]
+    if pes[row, col, BOUND] >= 0 or (site > MUL and (site != ACC or int(fault["bit"]) < pes[row, col, COLUMN])):
+        return 0
+    if stationary and int(fault["row"]) == tables.sizes[0]:  # in the accumulator row
+        return 0
+    mine, other = product_of(tables, layer, fault), head
+    while other >= 0:
+        if other != pair and product_of(tables, layer, faults[pairs[other, 0]]) == mine:
+            return 0
+        other = int(pairs[other, 3])
+    return 1
+
+
+@inlined
+def product_of(tables: Any, layer: Any, fault: Any) -> int:
+    """The reduction index at which a flip in a PE, or in an operand that passes it, acts."""
+    if not tables.sizes[5]:
+        return int(fault["step"])
+    row = held_row(fault, tables.sizes[0]) if int(fault["site"]) == WGT else int(fault["row"])
+    return int(int(fault["tile"]) % layer[TILES_K] * tables.sizes[0] + row)
+
+
+@inlined
+def changed(tables: Any, work: Any, layer: Any, state: Any, m: int, cell: int, value: int) -> None:
+    """Give sum `cell` of a layer, of output pixel m, the value `value` modulo 2**acc_bits."""
     value, target = wrapped(value, tables.sizes[2]), place(layer[SUMS] + cell)
     if value != state[target]:
-        dirty = touch(work, layer, state, cell // layer[N], dirty)
+        if work.mark[m] == 0 and work.struck[cell] == 0:
+            work.struck[cell] = 1
+            work.cells[work.used[2]], work.places[work.used[2]], work.sums[work.used[2]] = cell, m, state[target]
+            work.used[2] += 1
+            remember(work, state, layer[SUMS] + cell, 1)
         state[target] = value
-    return dirty
 
 
 @inlined
@@ -452,7 +619,7 @@ def reach(
 ) -> tuple[int, int]:
     """Link fault `i`, acting in steps `start` .. `stop` - 1 of `tile`, to every accumulator of the tile that it reaches."""
     rows, cols = tables.sizes[0], tables.sizes[1]
-    tile_row = tile // layer[TILES_N]
+    tile_row = I64(U(tile) // U(layer[TILES_N]))
     top, left = tile_row * rows, (tile - tile_row * layer[TILES_N]) * cols
     site, row, col = int(fault["site"]), int(fault["row"]), int(fault["col"])
     row_end, col_end = row + 1, col + 1
@@ -516,12 +683,9 @@ def own(tables: Any, layer: Any, state: Any, m: int, n: int) -> int:
 
 
 @compiled
-def computed_again(
-    tables: Any, work: Any, layer: Any, state: Any, faults: Any, entries: int, stuck: int, dirty: int
-) -> tuple[int, int]:
-    """Give the sums that struck entries of the recompute unit's list name what the unit makes of them.
-
-    Returns how many output pixels are dirty and whether a vote disagreed.
+def computed_again(tables: Any, work: Any, layer: Any, state: Any, faults: Any, entries: int, stuck: int) -> int:
+    """Give the sums that struck entries of the recompute unit's list name what the unit makes of them; returns whether a
+    vote disagreed.
     """
     pairs, voted, n = work.pairs, 0, layer[N]
     for j in range(entries):
@@ -540,7 +704,7 @@ def computed_again(
         if pairs[head, 3] < 0 and pairs[head, 0] < stuck and int(faults[pairs[head, 0]]["site"]) != INDEXES:
             known, value, disagreed = lone_unit(tables, layer, state, faults[pairs[head, 0]], m, channel, total)
         if not known:
-            value, disagreed = unit_sum(tables, layer, state, faults, pairs, head, m, channel, total, work.scratch)
+            value, disagreed = unit_sum(tables, layer, state, faults, pairs, head, m, channel, total, work.scratch, work.taps)
         voted |= disagreed
         if beyond:
             continue
@@ -553,6 +717,7 @@ def computed_again(
     for j in range(entries):
         entry = int(work.listed[j])
         if work.final[j] < FOREVER:
-            dirty = changed(tables, work, layer, state, int(work.taken[entry]), int(work.final[j]), dirty)
+            cell = int(work.taken[entry])
+            changed(tables, work, layer, state, cell // n, cell, int(work.final[j]))
         work.taken[entry] = -1
-    return dirty, voted
+    return voted

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.array import Array
-from hardpoint.draw import check_weights, draw_single
+from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.faults import FAULT, FaultList, population
 from hardpoint.files import digest, write_json
 from hardpoint.host.campaign import WARM_UP, Engine, array_digest, engine_name, seen
 from hardpoint.host.crew import Crew, Item
 from hardpoint.host.device import DeviceError
+from hardpoint.host.drawing import draw_single
 from hardpoint.host.outcomes import CRITICAL, DUE, OUTCOMES, TOLERABLE, Block, classify
 from hardpoint.host.places import GROUPINGS
 from hardpoint.host.plan import Plan

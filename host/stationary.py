@@ -11,7 +11,7 @@ from hardpoint.host.datapath import (
     majority, split, strike, tapped,
 )  # fmt: skip
 from hardpoint.host.jit import compiled, inlined, place
-from hardpoint.host.operands import dot, operand, weight
+from hardpoint.host.operands import before, dot, operand, weight
 from hardpoint.host.program import (
     BOUND, BYPASS, CARRY, CHUNK, COLUMN, DEPTHWISE, INDEX, KIND, OPERAND, SIGNED, TILES_K, TILES_N, TRANSPOSED, WRAPS, K, M, N,
 )  # fmt: skip
@@ -56,7 +56,7 @@ def lone_below(tables: Any, layer: Any, state: Any, fault: Any, col: int, m: int
     if site == VOTE or bit >= column:
         return 1, total, 1
     if row == rows:
-        old = dot(tables, layer, state, m, n, 0, first if site == MUL else min(first + rows, layer[K]), base)
+        old = before(tables, layer, state, m, n, first if site == MUL else min(first + rows, layer[K]), total, base)
     elif site == ACC:
         old = dot(tables, layer, state, m, n, first, min(first + row + 1, layer[K]), base)
     elif pes[place(row), place(col), WRAPS]:
@@ -174,19 +174,19 @@ def held(faults: Any, pairs: Any, first: int, here: int, tile: int, row: int, ro
 
 @compiled
 def struck_column(
-    tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, image: int, col: int, m: int, n: int, total: int, scratch: Any
+    tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, image: int, col: int, m: int, n: int, total: int, scratch: Any, taps: Any
 ) -> tuple[int, int]:  # fmt: skip
     """The sum (m, n) as it leaves column `col` of the array, and whether a vote disagreed.
 
     `total` is the clean sum, `pairs` holds linked rows (fault, .., .., next row or -1, ...), entered at `first`;
-    `scratch` is a zeroed int64 table (3, 64, 3, 3) and is left so.
+    `scratch` and `taps` are as in `struck_sum`.
     """
     pes, sizes, weights = tables.pes, tables.sizes, layer[TRANSPOSED]
     rows, acc_bits, act_bits, wgt_bits = sizes[0], sizes[2], sizes[3], sizes[4]
     column, signed, bound = pes[0, col, COLUMN], layer[SIGNED], pes[0, col, BOUND]
     reduced, three = bound >= 0, pes[0, col, OPERAND] == 3
     mask_low, mask_high, mask_sum = (1 << column) - 1, (1 << (acc_bits - column)) - 1, (1 << acc_bits) - 1
-    masks, a_lanes, w_lanes = scratch[2].reshape(-1, 3)[:TAPS], scratch[2].reshape(-1, 3)[12], scratch[2].reshape(-1, 3)[13]
+    masks, a_lanes, w_lanes = taps[:TAPS], taps[TAPS], taps[TAPS + 1]
     chunk, here = m // layer[CHUNK], image << 16 | layer[INDEX]
     step = rows + m - chunk * layer[CHUNK]
     tile_column = n if layer[KIND] == DEPTHWISE else n // sizes[1]
@@ -234,7 +234,7 @@ def struck_column(
                 word, word0, word1, word2 = summed(
                     lo, vote, word, addend, kt == 0, masks, column, acc_bits, reduced
                 )
-                scratch[2, :5] = 0
+                taps[:TAPS] = 0
                 continue
             k, a, w = kt * rows + row, 0, 0
             if k < layer[K]:
@@ -258,7 +258,7 @@ def struck_column(
             lo, h0, h1, h2 = added(
                 lo, vote, low, p0, p1, p2, row == 0, pes[row, col, BYPASS], masks, column, acc_bits, pes[row, col, CARRY], reduced
             )
-            scratch[2, :5] = 0
+            taps[:TAPS] = 0
         kt += 1
     vote, disagreed = decision(word0, word1, word2, mask_high, bound)
     return word + (vote << column), voted | disagreed

@@ -10,7 +10,7 @@ from hardpoint.host.datapath import (
     ACC, ACT, CARRIES, DRAINS, OVERHANG, TAPS, V, VOTE, WGT, added, decision, lanes_at, local, majority, split, strike, tapped,
 )  # fmt: skip
 from hardpoint.host.jit import compiled, inlined, place
-from hardpoint.host.operands import decoded, dot, operand, weight
+from hardpoint.host.operands import before, decoded, dot, operand, weight
 from hardpoint.host.program import BOUND, BYPASS, CARRY, COLUMN, DRAIN, OPERAND, SIGNED, TRANSPOSED, WRAPS, K
 
 __all__ = ["linear", "lone", "struck_sum", "unanimous"]
@@ -60,7 +60,7 @@ def lone(
             return 1, total, leaves(tables, int(fault["row"]), col, bit)
     elif site == VOTE:
         if reduced:
-            old = dot(tables, layer, state, m, n, 0, k, base)
+            old = before(tables, layer, state, m, n, k, total, base)
         elif k < steps:
             return (1, total, 1) if k > 0 else (0, 0, 0)
         elif pes[place(row), place(col), DRAIN] == 3:
@@ -74,7 +74,7 @@ def lone(
             return 0, 0, 0
         return 1, total, 1 - reduced
     elif site == ACC:
-        old = dot(tables, layer, state, m, n, 0, k + 1, base)
+        old = before(tables, layer, state, m, n, k + 1, total, base)
     elif pes[place(row), place(col), WRAPS]:
         return 0, 0, 0
     else:
@@ -95,20 +95,20 @@ def leaves(tables: Any, row: int, col: int, bit: int) -> int:
 @compiled
 def struck_sum(
     tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, row: int, col: int, m: int, n: int, total: int,
-    scratch: Any,
+    scratch: Any, taps: Any,
 ) -> tuple[int, int]:
     """The sum that leaves the array for output (m, n) of PE (row, col), and whether a vote disagreed.
 
     `total` is the clean sum of the products. `pairs` holds linked rows (fault, first step, step after the last, next row
-    or -1, ...), entered at `first`. `scratch` is a zeroed int64 table (3, 64, 3, 3) and
-    is left so: masks of act registers by column, of wgt registers by row, of the PE itself.
+    or -1, ...), entered at `first`. `scratch` is a zeroed int64 table (2, 64, 3, 3), masks of act registers by column and of
+    wgt registers by row, `taps` one of the PE itself (TAPS, 3) and two rows of lanes; both are left zeroed.
     """  # fmt: skip
     pes, sizes, base = tables.pes, tables.sizes, layer[TRANSPOSED]
     acc_bits, act_bits, wgt_bits = sizes[2], sizes[3], sizes[4]
     column, steps, signed, bound = pes[row, col, COLUMN], layer[K], layer[SIGNED], pes[row, col, BOUND]
     carry_bits, reduced = pes[row, col, CARRY], bound >= 0
     mask_low, mask_high, mask_sum = (1 << column) - 1, (1 << (acc_bits - column)) - 1, (1 << acc_bits) - 1
-    masks, a_lanes, w_lanes = scratch[2].reshape(-1, 3)[:TAPS], scratch[2].reshape(-1, 3)[12], scratch[2].reshape(-1, 3)[13]
+    masks, a_lanes, w_lanes = taps[:TAPS], taps[TAPS], taps[TAPS + 1]
     lo = h0 = h1 = h2 = 0
     clean = 0  # the sum of the clean products so far
     voted, drained, k = 0, 0, 0
@@ -174,25 +174,25 @@ def struck_sum(
         k = stop
         scratch[0, a_first : col + 1] = 0
         scratch[1, w_first : row + 1] = 0
-        scratch[2, :5] = 0
+        taps[:TAPS] = 0
     vote, disagreed = decision(h0, h1, h2, mask_high, bound)
     voted |= disagreed
     if drained:
-        value, disagreed = drain(tables, faults, pairs, first, row, col, steps, lo, vote, scratch)
+        value, disagreed = drain(tables, faults, pairs, first, row, col, steps, lo, vote, scratch, taps)
         return value, voted | disagreed
     return 0 if pes[row, col, BYPASS] else lo + (vote << column), voted
 
 
 @compiled
 def drain(
-    tables: Any, faults: Any, pairs: Any, first: int, row: int, col: int, steps: int, lo: int, vote: int, scratch: Any
+    tables: Any, faults: Any, pairs: Any, first: int, row: int, col: int, steps: int, lo: int, vote: int, scratch: Any, taps: Any
 ) -> tuple[int, int]:
     """What leaves the lower edge for the accumulator {vote, lo} of PE (row, col), and whether its lanes disagreed there."""
     pes, rows, acc_bits = tables.pes, tables.sizes[0], tables.sizes[2]
     column = pes[row, col, COLUMN]
     masks, lanes = scratch[0, 0], scratch[0, 1, 0]
     # hand-over: V_i at step K
-    table = scratch[2].reshape(-1, 3)[:TAPS]
+    table = taps[:TAPS]
     pair = first
     while pair >= 0:
         fault = faults[pairs[pair, 0]]
@@ -202,7 +202,7 @@ def drain(
     reduced = pes[row, col, BOUND] >= 0
     for lane in range(3):
         lanes[lane] = 0 if pes[row, col, BYPASS] else lo | tapped(vote, table, V + (0 if reduced else lane)) << column
-    scratch[2, :5] = 0
+    taps[:TAPS] = 0
     split_at = column if pes[row, col, DRAIN] == 3 else acc_bits  # three lanes from here on
     low = lanes[0] & ((1 << split_at) - 1)
     for lane in range(3):

@@ -10,7 +10,7 @@ from hardpoint.host.datapath import (
     ACC, ACT, CARRIES, DRAINS, INDEXES, OVERHANG, TAPS, V, VOTE, WGT, added, decision, local, majority, split, strike, tapped,
 )  # fmt: skip
 from hardpoint.host.jit import compiled, inlined
-from hardpoint.host.operands import dot, operand, weight
+from hardpoint.host.operands import before, dot, operand, weight
 from hardpoint.host.program import SIGNED, UNIT_CARRY, UNIT_COLUMN, UNIT_DRAIN, UNIT_LANES, UNIT_OPERAND, UNIT_WRAPS, WHOLE, K
 from hardpoint.host.strikes import linear, unanimous
 
@@ -65,7 +65,7 @@ def lone_unit(tables: Any, layer: Any, state: Any, fault: Any, m: int, n: int, t
     elif bit >= column:
         return 1, total, 1
     elif site == ACC:
-        old = dot(tables, layer, state, m, n, 0, min((step + 1) * lanes, layer[K]), base)
+        old = before(tables, layer, state, m, n, min((step + 1) * lanes, layer[K]), total, base)
     elif unit[UNIT_WRAPS]:
         return 0, 0, 0
     else:
@@ -75,18 +75,18 @@ def lone_unit(tables: Any, layer: Any, state: Any, fault: Any, m: int, n: int, t
 
 @compiled
 def unit_sum(
-    tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, m: int, n: int, total: int, scratch: Any
+    tables: Any, layer: Any, state: Any, faults: Any, pairs: Any, first: int, m: int, n: int, total: int, scratch: Any, taps: Any
 ) -> tuple[int, int]:
     """The unit's sum for neuron (m, n), and whether a vote disagreed. `total` is the clean sum, `pairs` holds linked rows
-    (fault, first step, step after the last, next row or -1), entered at `first`; `scratch` is a zeroed int64 table
-    (3, 64, 3, 3) and is left so.
+    (fault, first step, step after the last, next row or -1), entered at `first`; `scratch` and `taps` are as
+    in `struck_sum`.
     """
     unit, sizes, base, signed = tables.unit, tables.sizes, layer[WHOLE], layer[SIGNED]
     acc_bits, act_bits, wgt_bits = sizes[2], sizes[3], sizes[4]
     lanes, column, three = unit[UNIT_LANES], unit[UNIT_COLUMN], unit[UNIT_OPERAND] == 3
     steps = (layer[K] + lanes - 1) // lanes
     mask_low, mask_high, mask_sum = (1 << column) - 1, (1 << (acc_bits - column)) - 1, (1 << acc_bits) - 1
-    masks = scratch[2].reshape(-1, 3)[:TAPS]
+    masks = taps[:TAPS]
     lo = h0 = h1 = h2 = 0
     voted, clean, step = 0, 0, 0
     while step < steps:
@@ -145,8 +145,8 @@ def unit_sum(
             lo, vote, low, p0 & mask_high, p1 & mask_high, p2 & mask_high, step == 0, 0, masks, column, acc_bits, unit[UNIT_CARRY], 0
         )
         step += 1
-        scratch[:2] = 0
-        scratch[2, :5] = 0
+        scratch[:, :lanes] = 0
+        taps[:TAPS] = 0
     vote, disagreed = decision(h0, h1, h2, mask_high, -1)
     # the result register takes {V_i, lo}
     pair = first
@@ -156,7 +156,7 @@ def unit_sum(
             local(masks, VOTE, int(fault["copy"]), int(fault["bit"]), int(fault["effect"]), column)
         pair = pairs[pair, 3]
     v0, v1, v2 = tapped(vote, masks, V), tapped(vote, masks, V + 1), tapped(vote, masks, V + 2)
-    scratch[2, :5] = 0
+    taps[:TAPS] = 0
     pair = first
     while pair >= 0:
         fault = faults[pairs[pair, 0]]

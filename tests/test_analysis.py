@@ -104,6 +104,10 @@ def test_pictures_have_axes_with_units_and_intervals(result: SingleResult, tmp_p
         assert words in text, name
         assert "(%)" in text, name
         assert "95% intervals" in text or name == "pe"
+    words = " ".join("".join(element.itertext()) for element in ElementTree.parse(tmp_path / "neuron.svg").getroot().iter(f"{SVG}text"))
+    assert {*(layer.name for layer in NETWORK.gemms), "pixel", "channel"} <= set(words.split())
+    critical = int(((neuron_of(result.trials.faults, NETWORK, ARRAY) >= 0) & (result.trials.outcomes == CRITICAL)).sum())
+    assert f"{critical:,} critical flips in accumulators" in words
     before = (tmp_path / "bit.svg").read_bytes()
     analyse(result, NETWORK, ARRAY, tmp_path)
     assert (tmp_path / "bit.svg").read_bytes() == before

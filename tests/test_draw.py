@@ -90,6 +90,18 @@ def test_compiled_draws_are_the_same(array: Array, ber: float, seed: int, trial:
     assert (fresh.faults == a.faults).all(), "drawn lists are sorted and live"
 
 
+@pytest.mark.pc  # on a board nothing is compiled
+@pytest.mark.parametrize("array", ARRAYS)
+@pytest.mark.parametrize(
+    ("weights", "layer", "site"), [(None, None, None), ({"acc": 3.5, "wgt": 0.0, "obuf": 1.0}, None, None), (None, 1, None), (None, 2, "mul")]
+)
+def test_compiled_single_draws_are_the_same(array: Array, weights: dict[str, float] | None, layer: int | None, site: str | None) -> None:
+    trials = [0, 7, (1 << 32) - 1, *range(1000, 3000)]
+    a, b = (single(array, NETWORK, 9, trials, (1 << 64) - 3, weights, layer, site) for single in (draw_single, drawing.draw_single))
+    assert a.dtype == b.dtype == FAULT
+    assert (a == b).all()
+
+
 def test_a_draw_does_not_depend_on_what_else_is_drawn() -> None:
     array = ARRAYS[1]
     whole = draw(array, NETWORK, 30, 1e-3, 9, 2).faults
