@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -63,15 +61,3 @@ METHODS: dict[str, type[Search]] = {
     "random": RandomSearch,
 }
 """Search methods by the name that the command takes."""
-
-
-def first_within(points: Sequence[Point], costs: Sequence[float], feasible: Sequence[bool], limit: float) -> int | None:
-    """How many evaluations it took until a feasible point cost at most `limit`; None if none did.
-
-    >>> first_within([(0,), (1,), (2,)], [3.0, 1.0, 2.0], [True, False, True], 2.5)
-    3
-    """
-    for i, (cost, good) in enumerate(zip(costs, feasible, strict=True)):
-        if good and cost <= limit:
-            return i + 1
-    return None
