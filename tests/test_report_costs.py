@@ -52,6 +52,7 @@ def test_unconstrained_timing_gives_no_period():
         (("tilt_power_routed.rpt", "weave_timing_summary.rpt"), "different designs make no cost: desk_wrapper, weave"),
         (("tilt_power_routed.rpt", "weave_power_hot.rpt"), "reports of different kinds"),
         ((), "reports of different kinds"),
+        (("tilt_cosim.rpt",), "a report of kind Cosim states no cost"),
     ],
 )
 def test_what_makes_no_cost(names, message):

@@ -24,6 +24,9 @@ def to_cost(*reports: CSynth | Utilisation | Hierarchy | Timing | Power) -> Cost
     """
     if len({type(report) for report in reports}) != len(reports) or not reports:
         raise InputError(f"a cost takes reports of different kinds, at least one, not {len(reports)} with repetition")
+    for report in reports:
+        if not isinstance(report, CSynth | Utilisation | Hierarchy | Timing | Power):  # read_report returns others, too
+            raise InputError(f"a report of kind {type(report).__name__} states no cost")
     if isinstance(reports[0], CSynth):
         if len(reports) > 1:
             raise InputError("a csynth estimate does not mix with Vivado's reports: take one cost of each")
