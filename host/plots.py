@@ -108,8 +108,8 @@ def _neurons(result: SingleResult, network: Network, array: Array) -> Any:
     figure.suptitle(f"{int(hit.sum()):,} critical flips in accumulators, of {len(result.trials):,} flips", fontsize=9)
     for index, (layer, axes) in enumerate(zip(network.gemms, figure.subplots(len(network.gemms), squeeze=False)[:, 0], strict=True)):
         gemm = network.gemm(index)
-        mine = neuron[hit & (result.trials.faults["layer"] == index)].astype(np.intp)
-        counted = np.bincount(mine, minlength=gemm.m * gemm.n).reshape(gemm.m, gemm.n).T
+        mine = neuron[hit & (result.trials.faults["layer"] == index)]
+        counted = np.bincount(mine.astype(np.intp), minlength=gemm.m * gemm.n).reshape(gemm.m, gemm.n).T
         picture = axes.imshow(counted, cmap="cividis", vmin=0, vmax=max(1, counted.max()), aspect="auto", interpolation="nearest")
         figure.colorbar(picture, ax=axes, label="critical flips", ticks=MaxNLocator(3, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
