@@ -12,7 +12,7 @@ import typer
 from hardpoint.array_options import on_array
 from hardpoint.errors import InputError
 from hardpoint.progress import progress
-from hardpoint.verbs import App, one_of
+from hardpoint.verbs import App, one_of, quiet
 
 if TYPE_CHECKING:
     from hardpoint.array import Array
@@ -65,6 +65,7 @@ Images = Annotated[int | None, typer.Option(min=1, help="Use the first N test im
 
 def main() -> NoReturn:
     """Run the command; bad input prints one line and exits with 2."""
+    quiet()
     try:
         code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except InputError as error:

@@ -143,6 +143,17 @@ def _keep(context: typer.Context, values: dict[str, Any], said: dict[str, Any]) 
             settings.note(result, verb, text)
 
 
+def quiet() -> None:
+    """Forget the `--verbose` of a call before, in the same process."""
+    import logging
+
+    logger = logging.getLogger("hardpoint")
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.setLevel(logging.NOTSET)
+    logger.propagate = True
+
+
 def _talk(verb: str, said: dict[str, Any]) -> None:
     """Let all of Hardpoint's modules say on standard error what they do."""
     import logging

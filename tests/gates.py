@@ -131,7 +131,8 @@ def random_network(rng: np.random.Generator, array: Array) -> Network:
 def configurable(array: Array, rng: np.random.Generator) -> Array:
     """`array` with the configurable policy and as much headroom as its accumulators allow, or less."""
     room = array.acc_bits - array.act_bits - array.wgt_bits
-    return replace(array, policy="configurable", headroom=int(rng.integers(0, min(7, room) + 1)))
+    headroom = int(rng.integers(1, min(7, room) + 1)) if room and rng.random() < 0.7 else 0
+    return replace(array, policy="configurable", headroom=headroom)
 
 
 def narrowed(network: Network, rng: np.random.Generator) -> Network:

@@ -177,6 +177,8 @@ def test_verbose_says_the_settings_and_where_an_error_arose(
     assert "seed = 77" in err
     assert "Traceback" in err
     assert err.splitlines()[-1].startswith("hardpoint: cannot read network none.npz")
+    _, _, err = hardpoint("run none.npz", capsys, monkeypatch)
+    assert err.count("\n") == 1, "the next call is quiet again"
 
 
 @pytest.mark.pc
