@@ -13,7 +13,7 @@ from hardpoint.optimizer.beforehand import Beforehand
 from hardpoint.optimizer.dimensions import point_of, settings_of, strongest
 from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.optimizer.prices import Prices
-from hardpoint.optimizer.search import Search
+from hardpoint.optimizer.search import Search, dominates
 from hardpoint.optimizer.space import Empty, Point, Space
 from hardpoint.optimizer.study import Study
 from hardpoint.optimizer.verdict import Verdict, verdict
@@ -129,8 +129,6 @@ class Hunt:
 
 def pareto(points: Sequence[DesignPoint], values: dict[Settings, tuple[float, ...]]) -> list[DesignPoint]:
     """The points that no other one dominates, by rising first objective; of equal ones the first."""
-    from hardpoint.optimizer.search import dominates
-
     front: dict[tuple[float, ...], DesignPoint] = {}
     for point in points:
         mine = values[point.settings]

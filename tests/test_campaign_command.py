@@ -6,12 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from conftest import small_network
+from command import hardpoint, written
 
 from hardpoint.array import Array
-from hardpoint.cli import main
 from hardpoint.draw import draw
 from hardpoint.host.store import Store
 
@@ -20,11 +18,7 @@ pytestmark = pytest.mark.pc
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    network = small_network(1)
-    network.save(tmp_path / "network.npz")
-    x = np.random.default_rng(1).integers(0, 256, (40, 6, 6, 2)).astype(np.uint8)
-    y = network(x).argmax(axis=1)
-    np.savez(tmp_path / "samples.npz", x_train=x, y_train=y, x_test=x[:12], y_test=y[:12])
+    network = written(tmp_path)
     other = Array(4, 4)
     draw(other, network, 12, 1e-4, 0).save(tmp_path / "other.npz")
     (tmp_path / "corrupt.db").write_bytes(b"no database at all" * 100)
@@ -32,14 +26,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         db.execute("CREATE TABLE songs (name TEXT)")
     monkeypatch.chdir(tmp_path)
     return tmp_path
-
-
-def hardpoint(words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["hardpoint", *words.split()])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @pytest.mark.parametrize(

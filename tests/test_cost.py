@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
-import sys
 import time
 
 import pytest
+from command import hardpoint
 from conftest import small_network
 
 from hardpoint.array import Array, Guard, Recompute
-from hardpoint.cli import main
 from hardpoint.cost import Cost
 from hardpoint.ecc import COLUMNS
 from hardpoint.errors import InputError
@@ -278,11 +277,7 @@ def test_the_table_answers_at_once(array, no_synthesis):
 
 
 def cost_says(words, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["hardpoint", "cost", *words.split()])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return stop.value.code or 0, out, err
+    return hardpoint(f"cost {words}", capsys, monkeypatch)
 
 
 def test_the_command_compares_draws_and_times(tmp_path, capsys, monkeypatch, no_synthesis):

@@ -2,30 +2,19 @@
 
 import math
 import sqlite3
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from conftest import small_network
+from command import hardpoint, written
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hardpoint.cli import main
 from hardpoint.errors import InputError
 from hardpoint.settings import FOLDER_FILE, as_toml, load, note, noted, typed
 
 SCALARS = st.one_of(st.text(), st.integers(-(2**63), 2**63 - 1), st.floats(), st.booleans())
 KEYS = st.from_regex(r"[a-z][a-z0-9-]{0,12}", fullmatch=True)
-
-
-def hardpoint(words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["hardpoint", *words.split()])
-    with pytest.raises(SystemExit) as stop:
-        main()
-    out, err = capsys.readouterr()
-    return int(stop.value.code or 0), out, err
 
 
 @given(st.dictionaries(KEYS, st.one_of(SCALARS, st.lists(SCALARS, max_size=4)), max_size=5))
@@ -87,11 +76,7 @@ def test_a_file_a_folder_and_a_database_keep_settings(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    network = small_network(1)
-    network.save(tmp_path / "network.npz")
-    x = np.random.default_rng(1).integers(0, 256, (40, 6, 6, 2)).astype(np.uint8)
-    y = network(x).argmax(axis=1)
-    np.savez(tmp_path / "samples.npz", x_train=x, y_train=y, x_test=x[:12], y_test=y[:12])
+    written(tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
