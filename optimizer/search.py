@@ -201,8 +201,11 @@ class Search:
 
         At pending points it is taken to be certain of its own mean.
         """
+        import warnings
+
         from skopt.learning import GaussianProcessRegressor
         from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
+        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         if not rows:
             return np.zeros(len(x)), np.ones(len(x))
@@ -217,16 +220,14 @@ class Search:
             kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed
         )
         waiting = self.space.places([point for point in self.pending if point not in rows])
-        import warnings
-
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(1):  # threads wait for each other on matrices this small
             warnings.simplefilter("ignore")  # a bound met by a length scale is no news
             model.fit(at, (values - values.mean()) / spread)
             if len(waiting):
                 believed = np.concatenate([(values - values.mean()) / spread, model.predict(waiting)])
                 model.set_params(kernel=model.kernel_, optimizer=None, noise=None)
                 model.fit(np.concatenate([at, waiting]), believed)
-        mean, deviation = model.predict(x, return_std=True)
+            mean, deviation = model.predict(x, return_std=True)
         return np.asarray(mean * spread + values.mean()), np.maximum(deviation * spread, 1e-9)
 
 
