@@ -385,6 +385,8 @@ def _usual_arrays() -> Iterator[Array]:
         yield Array(2, 1, (Guard(column, kind="rpr"),), taps=False, dsp=True)
     yield Array(2, 1, taps=False, dsp=True)
     yield Array(2, 2, (Guard(0, True, True),), taps=False, dsp=True)
+    for operand, drain in product((False, True), repeat=2):
+        yield Array.columns_hardened(2, 2, Guard(0, operand, drain), 1, taps=False, dsp=True)
     moved = partial(Array, taps=False, policy="configurable")
     for headroom, column in _CONFIGURABLE:
         yield moved(2, 2, (Guard(column), Guard()), (0, 1), headroom=headroom)
