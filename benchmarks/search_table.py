@@ -81,7 +81,7 @@ class Measured:
 
 SPACES = {
     "digits": Measured(
-        Space({"q_scale": (7, 8, 9), "rows": (4, 8, 16)} | GUARDS, consistent), shapes, images=200, lists=24, seed=1
+        Space({"q_scale": (0, 8, 9), "rows": (4, 8, 16)} | GUARDS, consistent), shapes, images=200, lists=24, seed=1
     ),
     "mnist": Measured(
         Space({"q_scale": (0, 9, 10), "s_th": (0.0, 0.005, 0.02)} | GUARDS | {"ib": (0, 10, 12, 14, 16)}, consistent),

@@ -60,7 +60,7 @@ COLUMNS = (0, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20)
 
 SPACE = Space(
     {
-        "q_scale": (7, 8, 9),
+        "q_scale": (0, 8, 9),  # 0: without the constraint
         "dataflow": ("os", "ws"),
         "rows": (4, 8, 16),
         "cols": (4, 8, 16),

@@ -59,14 +59,14 @@ def layers(found: Settings, reference: int) -> dict[str, Settings]:
     important ones. Circuit: full TMR with operand and drain guards wherever something is guarded, multipliers of LUTs. And
     both ends: nothing guarded, and everything.
 
-    >>> for name, settings in layers(Settings(q_scale=9, ib=14, hardened=4, drain=True), 7).items():
+    >>> for name, settings in layers(Settings(q_scale=9, ib=14, hardened=4, drain=True), 0).items():
     ...     print(f"{name}: {settings}")
     found design: 8x8 os, q_scale 9, 4 columns guarded 14+drain, others unprotected
-    without algorithm: 8x8 os, q_scale 7, 4 columns guarded 14+drain, others unprotected
+    without algorithm: 8x8 os, q_scale 0, 4 columns guarded 14+drain, others unprotected
     without architecture: 8x8 os, q_scale 9, all columns guarded 14+drain
     without circuit: 8x8 os, q_scale 9, 4 columns guarded 0+operand+drain, others unprotected
-    unprotected: 8x8 os, q_scale 7, unprotected
-    full TMR: 8x8 os, q_scale 7, all columns guarded 0+operand+drain
+    unprotected: 8x8 os, q_scale 0, unprotected
+    full TMR: 8x8 os, q_scale 0, all columns guarded 0+operand+drain
     """
     columns = [column for column in (found.ib, found.nb) if column is not None]
     guard = min(columns, default=None)

@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
-from hardpoint.training.architecture import Architecture, BlockFormat, ConvBlock, DenseBlock, Widths, constrained
+from hardpoint.training.architecture import (
+    Architecture,
+    BlockFormat,
+    ConvBlock,
+    DenseBlock,
+    PoolBlock,
+    Widths,
+    constrained,
+    restricted,
+)
 from hardpoint.training.build import best_fraction, room
 from hardpoint.training.data import digits
 from hardpoint.training.models import MODELS, architecture
@@ -76,7 +85,9 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
             weight = result[block.name].weight
             assert weight is not None
             assert reads + weight.frac - result[block.name].out.frac >= q_scale
-            assert result[block.name].out.bits == bits
+            out, before = result[block.name].out, formats[block.name].out
+            lost = before.frac - out.frac if q_scale else 0
+            assert out.bits == max(bits - lost, 2)  # no wider range, which only faults would use
 
 
 @given(
@@ -123,7 +134,34 @@ def test_finer_weights_keep_their_sums_in_the_accumulator(
         assert width(bound, name) <= max(acc_bits, width(free, name))
     assert all(extra >= 0 for extra in left.values())
     short = q_scale - (8 + free["c"].weight.frac - free["c"].out.frac)
-    assert bound["c"].weight.frac - free["c"].weight.frac == max(0, min(short // 2, left["c"]))
+    assert bound["c"].weight.frac - free["c"].weight.frac == min(max((short + 1) // 2, 1), left["c"])
+
+
+@pytest.mark.parametrize("name", MODELS)
+@given(bits=st.integers(2, 8), frac=st.integers(-2, 8), less=st.integers(0, 8))
+@settings(max_examples=25, deadline=None)
+def test_restricted_outputs_lose_range_and_no_fraction(name: str, bits: int, frac: int, less: int) -> None:
+    made = architecture(name, SHAPES.get(name, (28, 28, 1)), 10)
+    free = {
+        block.name: BlockFormat(
+            Fixed(8, 7, True) if block in made.weighted else None, Fixed(bits, min(frac, bits), False)
+        )
+        for block in made.blocks
+        if not isinstance(block, PoolBlock)
+    }
+    result = restricted(made, free, less)
+    assert result.keys() == free.keys()
+    for block in made.blocks:
+        if block.name in free:
+            before, after = free[block.name], result[block.name]
+            assert (after.weight, after.out.frac, after.out.signed) == (
+                before.weight,
+                before.out.frac,
+                before.out.signed,
+            )
+            fewest = max(bits - less, min(bits, max(before.out.frac, 4)))
+            hidden = getattr(block, "relu", False)
+            assert after.out.bits == (fewest if hidden else bits)
 
 
 def test_architectures_that_make_no_sense_are_refused() -> None:

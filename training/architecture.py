@@ -9,7 +9,8 @@ from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 
 __all__ = [
-    "AddBlock", "Architecture", "AverageBlock", "Block", "BlockFormat", "ConvBlock", "DenseBlock", "PoolBlock", "Widths", "constrained",
+    "RESTRICTED", "AddBlock", "Architecture", "AverageBlock", "Block", "BlockFormat", "ConvBlock", "DenseBlock", "PoolBlock", "Widths",
+    "constrained", "restricted",
 ]  # fmt: skip
 
 INPUT = "input"
@@ -148,6 +149,35 @@ class BlockFormat:
     out: Fixed
 
 
+RESTRICTED = 2
+"""Integer bits that outputs give up where there is a quantisation constraint: training makes up for two."""
+FEWEST = 4
+"""Bits that a restricted output keeps at least."""
+
+
+def restricted(
+    architecture: Architecture, formats: Mapping[str, BlockFormat], bits: int = RESTRICTED
+) -> dict[str, BlockFormat]:
+    """Formats in which hidden outputs behind a ReLU have up to `bits` integer bits less, so that they saturate earlier.
+
+    A fault cannot move an output beyond its range, and a range that only rare values use is room for faults alone; bounding
+    activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). Fraction bits stay as they are: at
+    least `FEWEST` bits are left, and no range below one, which QKeras does not express.
+
+    >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
+    >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.5")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
+    >>> {k: str(v.out) for k, v in restricted(a, f).items()}
+    {'h': 'u6.5', 'o': 's8.4'}
+    """
+    result = dict(formats)
+    for block in architecture.blocks[:-1]:
+        if isinstance(block, ConvBlock | DenseBlock | AddBlock) and block.relu:
+            weight, out = formats[block.name].weight, formats[block.name].out
+            less = max(0, min(bits, out.bits - max(out.frac, FEWEST)))
+            result[block.name] = BlockFormat(weight, Fixed(out.bits - less, out.frac, out.signed))
+    return result
+
+
 def constrained(
     architecture: Architecture,
     source: Fixed,
@@ -158,18 +188,18 @@ def constrained(
     """Formats in which every weighted block shifts right by at least `q_scale`, the output block included.
 
     A block's shift is frac(input) + frac(weight) - frac(output). Where it is short of `q_scale` by d, the weights take
-    floor(d / 2) more fraction bits, so that large weights saturate and codes grow, and the output gives up the rest of d,
-    so that its step grows. `room[block]` is the most that weights may take, so that sums fit their accumulator. Either alone costs more: digits at q_scale 11 (d = 4 in the first layer, seed 0) reached a
-    validation accuracy of 0.25 with none of d taken from the weights, 0.87 with one bit, 0.98 with two, 0.94 with three. A coarser output means less
-    fraction in what the next block reads, hence the order. Blocks without weights keep their format, but never pretend to
-    more fraction than they read.
+    ceil(d / 2) more fraction bits, and one at least, so that large weights saturate, codes grow, and a flip is a smaller
+    share of their sum; the output gives up the rest of d, so that its step grows, and as many bits, for a range that grew
+    would be room for faults alone. `room[block]` is the most that weights may take, so that sums fit their accumulator.
+    Taken from weights or outputs alone, d costs more accuracy. A coarser output means less fraction in what the next block
+    reads, hence the order. Blocks without weights keep their format, but never pretend to more fraction than they read.
 
     >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
     >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.7")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=11).items()}
-    {'h': ('s8.8', 'u8.5'), 'o': ('s8.8', 's8.2')}
+    {'h': ('s8.9', 'u7.6'), 'o': ('s8.8', 's7.3')}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, 11, {"h": 0}).items()}
-    {'h': ('s8.7', 'u8.4'), 'o': ('s8.9', 's8.2')}
+    {'h': ('s8.7', 'u5.4'), 'o': ('s8.9', 's6.2')}
     """
     if not 0 <= q_scale <= 20:
         raise InputError(f"q_scale must be 0 to 20, not {q_scale}")
@@ -184,14 +214,16 @@ def constrained(
         weight = fmt.weight
         if weight is not None:
             short = q_scale - (reads[0] + weight.frac - fmt.out.frac)
-            finer = min(max(short, 0) // 2, (room or {}).get(block.name, short))
-            weight = Fixed(weight.bits, weight.frac + max(finer, 0), True)
+            finer = max(-(-short // 2), 1) if q_scale else 0
+            weight = Fixed(weight.bits, weight.frac + min(finer, (room or {}).get(block.name, finer)), True)
             limit = reads[0] + weight.frac - q_scale
         elif isinstance(block, AverageBlock):
             limit = reads[0] + (block.size[0] * block.size[1]).bit_length() - 1
         else:
             limit = max(reads)
-        out = Fixed(fmt.out.bits, min(fmt.out.frac, limit), fmt.out.signed)
+        coarser = max(0, fmt.out.frac - limit)
+        bits = max(fmt.out.bits - coarser, 2) if q_scale else fmt.out.bits
+        out = Fixed(bits, fmt.out.frac - coarser, fmt.out.signed)
         result[block.name] = BlockFormat(weight, out)
         frac[block.name] = out.frac
     return result
