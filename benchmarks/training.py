@@ -28,7 +28,8 @@ from hardpoint.hls.cost import array_cost
 from hardpoint.hls.frontend import conversion, gate1, load_model
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
-from hardpoint.training.architecture import RESTRICTED, Widths
+from hardpoint.training.architecture import Widths
+from hardpoint.training.build import RESTRICTED, SATURATED
 from hardpoint.training.data import DataSet, load
 from hardpoint.training.injection import Injections, inject
 from hardpoint.training.judge import coverage, rank_correlation
@@ -152,7 +153,7 @@ def cached(out: Path, data: DataSet, recipe: Recipe, **settings: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     asked = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
     if settings.get("q_scale"):
-        asked["restricted"] = RESTRICTED
+        asked["restricted"] = [RESTRICTED, SATURATED]
     return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), content(data))}.h5"
 
 

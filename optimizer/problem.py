@@ -202,10 +202,10 @@ def _networks(
     data: Any, model: str, seed: int, folder: Path, task: Task, scales: Sequence[int]
 ) -> tuple[dict[int, Candidate], dict[str, str], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked, or as an earlier run kept it."""
-    from hardpoint.training.architecture import RESTRICTED
+    from hardpoint.training.build import RESTRICTED, SATURATED
 
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
-    about = (str(data.format), model, str(seed), str(RESTRICTED), __version__)
+    about = (str(data.format), model, str(seed), f"{RESTRICTED} {SATURATED}", __version__)
     given = digest(data.train.x, data.train.y, x, labels, data.test.x, *about)
     done = task("training", len(scales))
     networks: dict[int, Candidate] = {}

@@ -9,8 +9,7 @@ from hardpoint.errors import InputError
 from hardpoint.fixed import Fixed
 
 __all__ = [
-    "RESTRICTED", "AddBlock", "Architecture", "AverageBlock", "Block", "BlockFormat", "ConvBlock", "DenseBlock", "PoolBlock", "Widths",
-    "constrained", "restricted",
+    "AddBlock", "Architecture", "AverageBlock", "Block", "BlockFormat", "ConvBlock", "DenseBlock", "PoolBlock", "Widths", "constrained",
 ]  # fmt: skip
 
 INPUT = "input"
@@ -147,35 +146,6 @@ class BlockFormat:
 
     weight: Fixed | None
     out: Fixed
-
-
-RESTRICTED = 2
-"""Integer bits that outputs give up where there is a quantisation constraint: training makes up for two."""
-FEWEST = 4
-"""Bits that a restricted output keeps at least."""
-
-
-def restricted(
-    architecture: Architecture, formats: Mapping[str, BlockFormat], bits: int = RESTRICTED
-) -> dict[str, BlockFormat]:
-    """Formats in which hidden outputs behind a ReLU have up to `bits` integer bits less, so that they saturate earlier.
-
-    A fault cannot move an output beyond its range, and a range that only rare values use is room for faults alone; bounding
-    activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). Fraction bits stay as they are: at
-    least `FEWEST` bits are left, and no range below one, which QKeras does not express.
-
-    >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
-    >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.5")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
-    >>> {k: str(v.out) for k, v in restricted(a, f).items()}
-    {'h': 'u6.5', 'o': 's8.4'}
-    """
-    result = dict(formats)
-    for block in architecture.blocks[:-1]:
-        if isinstance(block, ConvBlock | DenseBlock | AddBlock) and block.relu:
-            weight, out = formats[block.name].weight, formats[block.name].out
-            less = max(0, min(bits, out.bits - max(out.frac, FEWEST)))
-            result[block.name] = BlockFormat(weight, Fixed(out.bits - less, out.frac, out.signed))
-    return result
 
 
 def constrained(

@@ -24,9 +24,15 @@ from hardpoint.training.architecture import (
 from hardpoint.training.backend import load
 from hardpoint.training.robust import strikes
 
-__all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model", "room"]
+__all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model", "restricted", "room"]
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
+RESTRICTED = 2
+"""Integer bits that outputs give up at most where there is a quantisation constraint."""
+SATURATED = 0.1
+"""Share of outputs that may then lie beyond their range before training: more, and training does not make up for it."""
+FEWEST = 4
+"""Bits that a restricted output keeps at least."""
 BIAS_INTEGER = 4  # integer bits of a bias beside its sign: biases lie within +-16
 
 
@@ -246,6 +252,32 @@ def calibrated(
             weight = Fixed(width.weight, best_fraction(weights[block.name][0], width.weight, True), True)
         formats[block.name] = BlockFormat(weight, Fixed(width.out, frac, negative))
     return formats
+
+
+def restricted(
+    architecture: Architecture, formats: Mapping[str, BlockFormat], outputs: Mapping[str, NDArray[Any]]
+) -> dict[str, BlockFormat]:
+    """Formats in which hidden outputs behind a ReLU have up to `RESTRICTED` integer bits less, and so saturate earlier.
+
+    A fault cannot move an output beyond its range, and a range that only rare values use is room for faults alone; bounding
+    activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). As many bits go as leave at most the
+    share `SATURATED` of a block's `outputs` (real values on calibration data) beyond its range. Fraction bits stay: at
+    least `FEWEST` bits are left, and no range below one, which QKeras does not express.
+
+    >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
+    >>> f = {name: BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.4")) for name in ("h", "o")}
+    >>> {k: str(v.out) for k, v in restricted(a, f, {"h": np.linspace(0, 8, 99), "o": np.linspace(0, 8, 99)}).items()}
+    {'h': 'u7.4', 'o': 'u8.4'}
+    """
+    result = dict(formats)
+    for block in architecture.blocks[:-1]:
+        if isinstance(block, ConvBlock | DenseBlock | AddBlock) and block.relu:
+            out = formats[block.name].out
+            for bits in range(out.bits, max(out.frac, FEWEST, out.bits - RESTRICTED) - 1, -1):
+                fmt = Fixed(bits, out.frac, out.signed)
+                if (outputs[block.name] > fmt.value(fmt.max)).mean() <= SATURATED:
+                    result[block.name] = BlockFormat(formats[block.name].weight, fmt)
+    return result
 
 
 def room(

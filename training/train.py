@@ -17,9 +17,18 @@ from numpy.typing import NDArray
 from hardpoint.errors import InputError
 from hardpoint.files import atomic_path, write_json
 from hardpoint.fixed import Fixed
-from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained, restricted
+from hardpoint.training.architecture import Architecture, BlockFormat, Widths, constrained
 from hardpoint.training.backend import load, seeded
-from hardpoint.training.build import calibrated, float_model, folded_weights, quantised_model, room, set_weights
+from hardpoint.training.build import (
+    block_outputs,
+    calibrated,
+    float_model,
+    folded_weights,
+    quantised_model,
+    restricted,
+    room,
+    set_weights,
+)
 from hardpoint.training.data import DataSet, Split
 
 __all__ = ["RECIPES", "Recipe", "Trained", "accuracy", "record", "train", "train_floats"]
@@ -161,7 +170,7 @@ def train(
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
     free = calibrated(architecture, floats, sample, widths or {}, default)
     if q_scale:
-        free = restricted(architecture, free)
+        free = restricted(architecture, free, block_outputs(architecture, floats, sample))
     weights = folded_weights(architecture, floats)
     left = room(architecture, data.format, free, weights, acc_bits)
     formats = constrained(architecture, data.format, free, q_scale, left)
