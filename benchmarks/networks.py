@@ -1,10 +1,13 @@
 """The bench nets at every quantisation constraint, trained, proved equal and ranked: what searches choose from.
 
+As in `hardpoint search`, outputs of a constrained network are bounded as well.
+
 Models are those of benchmarks/training.py and lie beside them in build/bench/cache.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +17,7 @@ from hardpoint.files import load_json, write_json
 from hardpoint.hls.frontend import conversion, gate1
 from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Candidate
-from hardpoint.optimizer.problem import accuracy_of
+from hardpoint.optimizer.problem import BOUND, accuracy_of
 from hardpoint.ranking import Ranking
 from hardpoint.training.ranking import default, rank
 from hardpoint.training.train import RECIPES, Recipe
@@ -32,10 +35,12 @@ def candidates(
 
 
 def _candidate(data: Any, q_scale: int, seed: int, out: Path) -> Candidate:
-    model = cached(out, data, RECIPES.get(data.name, Recipe()), bits=8, q_scale=q_scale, seed=seed)
+    bound = BOUND if q_scale else 0
+    recipe = replace(RECIPES.get(data.name, Recipe()), bound=bound)
+    model = cached(out, data, recipe, bits=8, q_scale=q_scale, seed=seed)
     kept, ranked, about = (model.with_suffix(end) for end in (".npz", ".ranking.npz", ".candidate.json"))
     if not about.is_file():
-        trained_model, _ = trained(out, data, 8, q_scale, seed)
+        trained_model, _ = trained(out, data, 8, q_scale, seed, bound=bound)
         network = conversion(trained_model, data.format, q_scale=q_scale, name=f"{data.name}-q{q_scale}").network
         equal = gate1(trained_model, network, data.test.x[:GATED])
         network.save(kept)

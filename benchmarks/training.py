@@ -29,7 +29,7 @@ from hardpoint.hls.frontend import conversion, gate1, load_model
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
 from hardpoint.training.architecture import Widths
-from hardpoint.training.build import RESTRICTED, SATURATED
+from hardpoint.training.build import SATURATED
 from hardpoint.training.data import DataSet, load
 from hardpoint.training.injection import Injections, inject
 from hardpoint.training.judge import coverage, rank_correlation
@@ -100,10 +100,10 @@ class Results:
 
 
 def trained(
-    out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0
+    out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0, bound: int = 0
 ) -> tuple[Any, dict[str, Any]]:
     """A model and its record, trained now or before."""
-    recipe = replace(RECIPES.get(data.name, Recipe()), ber=ber)
+    recipe = replace(RECIPES.get(data.name, Recipe()), ber=ber, bound=bound)
     path = cached(out, data, recipe, bits=bits, q_scale=q_scale, seed=seed)
     if not record(path):
         made = architecture(MODEL[data.name], data.shape, data.classes)
@@ -151,9 +151,9 @@ def cached(out: Path, data: DataSet, recipe: Recipe, **settings: int) -> Path:
     """Where a model of these settings is kept."""
     folder = out / "cache"
     folder.mkdir(parents=True, exist_ok=True)
-    asked = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
-    if settings.get("q_scale"):
-        asked["restricted"] = [RESTRICTED, SATURATED]
+    asked: dict[str, Any] = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
+    if bound := asked["recipe"].pop("bound"):
+        asked["restricted"] = [bound, SATURATED]
     return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), content(data))}.h5"
 
 

@@ -153,6 +153,9 @@ def train(
     robust: Annotated[
         float | None, typer.Option(help="Strike accumulators at this bit error rate while training.")
     ] = None,
+    bound: Annotated[
+        int | None, typer.Option(min=0, max=8, help="Integer bits that outputs give up at most; faults then move them less.")
+    ] = None,
     checkpoints: Annotated[
         Path | None,
         typer.Option(help="Folder in which epochs are kept; a training that was stopped goes on from there."),
@@ -166,7 +169,7 @@ def train(
     with progress(as_json) as task:
         record = train_file(
             out, data, model, q_scale, bits, seed, task, layer or (), checkpoints,
-            float_epochs=float_epochs, epochs=epochs, batch=batch, augment=augment or None, ber=robust,
+            float_epochs=float_epochs, epochs=epochs, batch=batch, augment=augment or None, ber=robust, bound=bound,
         )  # fmt: skip
     _say(record, as_json, [f"{out}: test accuracy {record['accuracy']['test']:.4f} with q_scale {q_scale}"])
 

@@ -30,11 +30,12 @@ from hardpoint.optimizer.space import Space
 from hardpoint.optimizer.study import Study
 from hardpoint.ranking import Ranking
 
-__all__ = ["FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose"]
+__all__ = ["BOUND", "FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose"]
 
 UNPROTECTED = Settings()
 FULL_TMR = Settings.all_columns(0, operand=True, drain=True)
 LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
+BOUND = 2  # integer bits that the outputs of networks with a quantisation constraint give up at most
 
 
 @dataclass(frozen=True)
@@ -149,6 +150,8 @@ def accuracy_of(network: Network, x: NDArray[np.int64], labels: NDArray[np.int64
 def pose(data: Any, model: str, seed: int, folder: Path, task: Task, wish: Wish | None = None) -> Problem:
     """Train a network for each q_scale of the space, prove it equal to its integers, and find the operating BER.
 
+    Constrained networks also give up up to `BOUND` integer bits of their outputs; q_scale 0 is the network as it is.
+
     Networks, rankings and the BER are kept in `folder` by all that they depend on, and are not made twice.
     """
     wish = wish or Wish()
@@ -202,10 +205,8 @@ def _networks(
     data: Any, model: str, seed: int, folder: Path, task: Task, scales: Sequence[int]
 ) -> tuple[dict[int, Candidate], dict[str, str], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked, or as an earlier run kept it."""
-    from hardpoint.training.build import RESTRICTED, SATURATED
-
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
-    about = (str(data.format), model, str(seed), f"{RESTRICTED} {SATURATED}", __version__)
+    about = (str(data.format), model, str(seed), str(BOUND), __version__)
     given = digest(data.train.x, data.train.y, x, labels, data.test.x, *about)
     done = task("training", len(scales))
     networks: dict[int, Candidate] = {}
@@ -238,9 +239,10 @@ def _trained(data: Any, model: str, q_scale: int, seed: int, name: Path, x: NDAr
     from hardpoint.hls.frontend import conversion, gate1
     from hardpoint.training.models import architecture
     from hardpoint.training.ranking import default, rank
-    from hardpoint.training.train import train
+    from hardpoint.training.train import RECIPES, Recipe, train
 
-    trained = train(architecture(model, data.shape, data.classes), data, q_scale=q_scale, seed=seed)
+    recipe = dataclasses.replace(RECIPES.get(data.name, Recipe()), bound=BOUND if q_scale else 0)
+    trained = train(architecture(model, data.shape, data.classes), data, q_scale=q_scale, seed=seed, recipe=recipe)
     name.parent.mkdir(parents=True, exist_ok=True)
     trained.save(name.with_suffix(".h5"))
     network = conversion(trained.model, data.format, q_scale=q_scale, name=f"{model}-q{q_scale}").network

@@ -19,7 +19,7 @@ from hardpoint.training.architecture import (
     Widths,
     constrained,
 )
-from hardpoint.training.build import best_fraction, restricted, room
+from hardpoint.training.build import best_fraction, bounded, room
 from hardpoint.training.data import digits
 from hardpoint.training.models import MODELS, architecture
 from hardpoint.training.train import Recipe, record, train
@@ -62,9 +62,9 @@ def test_the_same_seed_gives_the_same_weights_and_a_file_keeps_them(tmp_path: Pa
 
 
 @pytest.mark.parametrize("name", MODELS)
-@given(q_scale=st.integers(0, 9), bits=st.integers(2, 8), frac=st.integers(0, 8))
+@given(q_scale=st.integers(0, 9), bits=st.integers(2, 8), frac=st.integers(0, 8), narrow=st.booleans())
 @settings(max_examples=25, deadline=None)
-def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int, frac: int) -> None:
+def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int, frac: int, narrow: bool) -> None:
     made = architecture(name, SHAPES.get(name, (28, 28, 1)), 10)
     source = Fixed(8, frac, False)
     formats = {
@@ -75,7 +75,7 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
         for block in made.blocks
         if not block.name.startswith("pool")
     }
-    result = constrained(made, source, formats, q_scale)
+    result = constrained(made, source, formats, q_scale, bounded=narrow)
     known = {"input": source.frac}
     for i, block in enumerate(made.blocks):
         reads = known[made.inputs(i)[0]]
@@ -85,7 +85,7 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
             assert weight is not None
             assert reads + weight.frac - result[block.name].out.frac >= q_scale
             out, before = result[block.name].out, formats[block.name].out
-            lost = before.frac - out.frac if q_scale else 0
+            lost = before.frac - out.frac if narrow else 0
             assert out.bits == max(bits - lost, 2)  # no wider range, which only faults would use
 
 
@@ -95,10 +95,11 @@ def test_the_constraint_holds_in_every_layer(name: str, q_scale: int, bits: int,
     q_scale=st.integers(8, 16),
     acc_bits=st.integers(18, 26),
     depthwise=st.booleans(),
+    narrow=st.booleans(),
 )
 @settings(max_examples=80, deadline=None)
 def test_finer_weights_keep_their_sums_in_the_accumulator(
-    seed: int, scale: float, q_scale: int, acc_bits: int, depthwise: bool
+    seed: int, scale: float, q_scale: int, acc_bits: int, depthwise: bool, narrow: bool
 ) -> None:
     rng = np.random.default_rng(seed)
     conv = ConvBlock("c", 6, (3, 3), depthwise=depthwise)
@@ -128,25 +129,27 @@ def test_finer_weights_keep_their_sums_in_the_accumulator(
         return int(top).bit_length() + 1
 
     left = room(made, source, free, weights, acc_bits)
-    bound = constrained(made, source, free, q_scale, left)
+    bound = constrained(made, source, free, q_scale, left, narrow)
     for name in ("c", "d"):
         assert width(bound, name) <= max(acc_bits, width(free, name))
     assert all(extra >= 0 for extra in left.values())
     short = q_scale - (8 + free["c"].weight.frac - free["c"].out.frac)
-    assert bound["c"].weight.frac - free["c"].weight.frac == min(max((short + 1) // 2, 1), left["c"])
+    assert bound["c"].weight.frac - free["c"].weight.frac == min(
+        max((short + 1) // 2, 1) if narrow else max(short, 0) // 2, left["c"]
+    )
 
 
 @pytest.mark.parametrize("name", MODELS)
 @given(bits=st.integers(2, 8), frac=st.integers(-2, 8), top=st.floats(0.1, 100), seed=st.integers(0, 99))
 @settings(max_examples=25, deadline=None)
-def test_restricted_outputs_lose_range_that_few_values_use(name: str, bits: int, frac: int, top: float, seed: int) -> None:
+def test_bounded_outputs_lose_range_that_few_values_use(name: str, bits: int, frac: int, top: float, seed: int) -> None:
     made = architecture(name, SHAPES.get(name, (28, 28, 1)), 10)
     blocks = [block for block in made.blocks if not isinstance(block, PoolBlock)]
     out = Fixed(bits, min(frac, bits), False)
     free = {block.name: BlockFormat(Fixed(8, 7, True) if block in made.weighted else None, out) for block in blocks}
     rng = np.random.default_rng(seed)
     values = {block.name: top * np.abs(rng.normal(size=1000)) for block in blocks}
-    result = restricted(made, free, values)
+    result = bounded(made, free, values, 2)
     assert result.keys() == free.keys()
     for block in blocks:
         after = result[block.name].out
@@ -176,6 +179,8 @@ def test_architectures_that_make_no_sense_are_refused() -> None:
         Recipe(0, 0)
     with pytest.raises(InputError, match="a learning rate lies between 0 and 1, not 2"):
         Recipe(rate=2)
+    with pytest.raises(InputError, match="outputs give up 0 to 8 integer bits, not 9"):
+        Recipe(bound=9)
 
 
 def test_widths_of_a_block_that_is_not_there() -> None:

@@ -154,22 +154,28 @@ def constrained(
     formats: Mapping[str, BlockFormat],
     q_scale: int = 0,
     room: Mapping[str, int] | None = None,
+    bounded: bool = False,
 ) -> dict[str, BlockFormat]:
     """Formats in which every weighted block shifts right by at least `q_scale`, the output block included.
 
     A block's shift is frac(input) + frac(weight) - frac(output). Where it is short of `q_scale` by d, the weights take
-    ceil(d / 2) more fraction bits, and one at least, so that large weights saturate, codes grow, and a flip is a smaller
-    share of their sum; the output gives up the rest of d, so that its step grows, and as many bits, for a range that grew
-    would be room for faults alone. `room[block]` is the most that weights may take, so that sums fit their accumulator.
-    Taken from weights or outputs alone, d costs more accuracy. A coarser output means less fraction in what the next block
-    reads, hence the order. Blocks without weights keep their format, but never pretend to more fraction than they read.
+    floor(d / 2) more fraction bits, so that large weights saturate and codes grow, and the output gives up the rest of d,
+    so that its step grows. `room[block]` is the most that weights may take, so that sums fit their accumulator. Either alone costs more: digits at q_scale 11 (d = 4 in the first layer, seed 0) reached a
+    validation accuracy of 0.25 with none of d taken from the weights, 0.87 with one bit, 0.98 with two, 0.94 with three. A coarser output means less
+    fraction in what the next block reads, hence the order. Blocks without weights keep their format, but never pretend to
+    more fraction than they read.
+
+    A coarser output has a wider range, which faults use. Where it is `bounded`, it gives up as many bits instead, and weights
+    take ceil(d / 2), and one at least: the larger the codes of a sum, the smaller a share of it is a flip.
 
     >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
     >>> f = {"h": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.7")), "o": BlockFormat(Fixed.parse("s8.7"), Fixed.parse("s8.4"))}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, q_scale=11).items()}
-    {'h': ('s8.9', 'u7.6'), 'o': ('s8.8', 's7.3')}
+    {'h': ('s8.8', 'u8.5'), 'o': ('s8.8', 's8.2')}
     >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, 11, {"h": 0}).items()}
-    {'h': ('s8.7', 'u5.4'), 'o': ('s8.9', 's6.2')}
+    {'h': ('s8.7', 'u8.4'), 'o': ('s8.9', 's8.2')}
+    >>> {k: (str(v.weight), str(v.out)) for k, v in constrained(a, Fixed.parse("u8.8"), f, 11, bounded=True).items()}
+    {'h': ('s8.9', 'u7.6'), 'o': ('s8.8', 's7.3')}
     """
     if not 0 <= q_scale <= 20:
         raise InputError(f"q_scale must be 0 to 20, not {q_scale}")
@@ -184,7 +190,7 @@ def constrained(
         weight = fmt.weight
         if weight is not None:
             short = q_scale - (reads[0] + weight.frac - fmt.out.frac)
-            finer = max(-(-short // 2), 1) if q_scale else 0
+            finer = max((short + 1) // 2, 1) if bounded else max(short, 0) // 2
             weight = Fixed(weight.bits, weight.frac + min(finer, (room or {}).get(block.name, finer)), True)
             limit = reads[0] + weight.frac - q_scale
         elif isinstance(block, AverageBlock):
@@ -192,7 +198,7 @@ def constrained(
         else:
             limit = max(reads)
         coarser = max(0, fmt.out.frac - limit)
-        bits = max(fmt.out.bits - coarser, 2) if q_scale else fmt.out.bits
+        bits = max(fmt.out.bits - coarser, 2) if bounded else fmt.out.bits
         out = Fixed(bits, fmt.out.frac - coarser, fmt.out.signed)
         result[block.name] = BlockFormat(weight, out)
         frac[block.name] = out.frac

@@ -24,15 +24,13 @@ from hardpoint.training.architecture import (
 from hardpoint.training.backend import load
 from hardpoint.training.robust import strikes
 
-__all__ = ["best_fraction", "block_outputs", "calibrated", "float_model", "folded_weights", "quantised_model", "restricted", "room"]
+__all__ = ["best_fraction", "block_outputs", "bounded", "calibrated", "float_model", "folded_weights", "quantised_model", "room"]
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-RESTRICTED = 2
-"""Integer bits that outputs give up at most where there is a quantisation constraint."""
 SATURATED = 0.1
-"""Share of outputs that may then lie beyond their range before training: more, and training does not make up for it."""
+"""Share of a bounded block's outputs that may lie beyond its range before training, which makes up for no more."""
 FEWEST = 4
-"""Bits that a restricted output keeps at least."""
+"""Bits that a bounded output keeps at least."""
 BIAS_INTEGER = 4  # integer bits of a bias beside its sign: biases lie within +-16
 
 
@@ -254,10 +252,10 @@ def calibrated(
     return formats
 
 
-def restricted(
-    architecture: Architecture, formats: Mapping[str, BlockFormat], outputs: Mapping[str, NDArray[Any]]
+def bounded(
+    architecture: Architecture, formats: Mapping[str, BlockFormat], outputs: Mapping[str, NDArray[Any]], most: int
 ) -> dict[str, BlockFormat]:
-    """Formats in which hidden outputs behind a ReLU have up to `RESTRICTED` integer bits less, and so saturate earlier.
+    """Formats in which hidden outputs behind a ReLU have up to `most` integer bits less, and so saturate earlier.
 
     A fault cannot move an output beyond its range, and a range that only rare values use is room for faults alone; bounding
     activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). As many bits go as leave at most the
@@ -266,14 +264,15 @@ def restricted(
 
     >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
     >>> f = {name: BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.4")) for name in ("h", "o")}
-    >>> {k: str(v.out) for k, v in restricted(a, f, {"h": np.linspace(0, 8, 99), "o": np.linspace(0, 8, 99)}).items()}
+    >>> values = {"h": np.linspace(0, 8, 99), "o": np.linspace(0, 8, 99)}
+    >>> {name: str(fmt.out) for name, fmt in bounded(a, f, values, 2).items()}
     {'h': 'u7.4', 'o': 'u8.4'}
     """
     result = dict(formats)
     for block in architecture.blocks[:-1]:
         if isinstance(block, ConvBlock | DenseBlock | AddBlock) and block.relu:
             out = formats[block.name].out
-            for bits in range(out.bits, max(out.frac, FEWEST, out.bits - RESTRICTED) - 1, -1):
+            for bits in range(out.bits, max(out.frac, FEWEST, out.bits - most) - 1, -1):
                 fmt = Fixed(bits, out.frac, out.signed)
                 if (outputs[block.name] > fmt.value(fmt.max)).mean() <= SATURATED:
                     result[block.name] = BlockFormat(formats[block.name].weight, fmt)

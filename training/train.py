@@ -21,11 +21,11 @@ from hardpoint.training.architecture import Architecture, BlockFormat, Widths, c
 from hardpoint.training.backend import load, seeded
 from hardpoint.training.build import (
     block_outputs,
+    bounded,
     calibrated,
     float_model,
     folded_weights,
     quantised_model,
-    restricted,
     room,
     set_weights,
 )
@@ -43,7 +43,7 @@ class Recipe:
 
     `augment` mirrors images and moves them by up to an eighth of their width, at random in every epoch. A `ber` makes
     the training robust: accumulators are struck at that rate while the quantised model trains, in columns below `guard`
-    (0: in all).
+    (0: in all). With `bound` hidden outputs give up so many integer bits at most, so that faults cannot move them far.
     """
 
     float_epochs: int = 30
@@ -54,12 +54,15 @@ class Recipe:
     augment: bool = False
     ber: float = 0.0
     guard: int = 0
+    bound: int = 0
 
     def __post_init__(self) -> None:
         if self.float_epochs < 0 or self.epochs < 0 or self.float_epochs + self.epochs == 0:
             raise InputError(f"training needs epochs, not {self.float_epochs} in floats and {self.epochs} quantised")
         if not 0 <= self.ber < 0.1:
             raise InputError(f"strikes in training come at a bit error rate of 0 to 0.1, not {self.ber}")
+        if not 0 <= self.bound <= 8:
+            raise InputError(f"outputs give up 0 to 8 integer bits, not {self.bound}")
         if self.batch < 1:
             raise InputError(f"a batch has at least 1 sample, not {self.batch}")
         if not (0 < self.rate < 1 and 0 < self.quantised_rate < 1):
@@ -169,11 +172,11 @@ def train(
     seeded(seed)  # anew, so that a start made earlier leads to the same weights
     sample = data.values(data.train.x[: min(len(data.train), 1000)])
     free = calibrated(architecture, floats, sample, widths or {}, default)
-    if q_scale:
-        free = restricted(architecture, free, block_outputs(architecture, floats, sample))
+    if recipe.bound:
+        free = bounded(architecture, free, block_outputs(architecture, floats, sample), recipe.bound)
     weights = folded_weights(architecture, floats)
     left = room(architecture, data.format, free, weights, acc_bits)
-    formats = constrained(architecture, data.format, free, q_scale, left)
+    formats = constrained(architecture, data.format, free, q_scale, left, bool(recipe.bound))
     model = quantised_model(architecture, data.format, formats)
     set_weights(architecture, model, formats, weights)
     struck = model
