@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from hardpoint import ecc
 from hardpoint.beside import buffer_codes
-from hardpoint.host.changes import added_inputs, touch
+from hardpoint.host.changes import added_inputs, summed, touch
 from hardpoint.host.jit import compiled, inlined, place
 from hardpoint.host.operands import decoded, operand
 from hardpoint.host.program import (
-    BYPASS, IN, IN_BITS, OUT_BITS, OUT_SIGNED, SIGNED, SUMS, TRANSPOSED, WEIGHTS, WGT_BITS, WHOLE, C, K, M, N,
+    BYPASS, DEMAND, IN, IN_BITS, OUT_BITS, OUT_SIGNED, SIGNED, SUMS, TRANSPOSED, WEIGHTS, WGT_BITS, WHOLE, C, K, M, N,
 )  # fmt: skip
 from hardpoint.network import Network
 
@@ -61,11 +61,16 @@ def flip_weight(tables: Any, layer: Any, fault: Any) -> int:
 
 
 @compiled
-def strike_buffers(tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: int, end: int, dirty: int) -> int:
+def strike_buffers(
+    tables: Any, work: Any, layer: Any, state: Any, sums: Any, faults: Any, begin: int, end: int, dirty: int
+) -> int:
     """Strike the weight and input codes of a layer, and mark pixels whose output codes are; returns how many are dirty.
 
     `undo_buffers` takes back what is not to be read by other layers or images.
     """
+    if layer[DEMAND]:  # from codes and weights that are not struck yet
+        for m in range(layer[M]):
+            summed(tables, work, layer, state, sums, m)
     for i in range(begin, end):
         if int(faults[i]["site"]) == ABUF:
             number = int(faults[i]["step"])
@@ -73,7 +78,7 @@ def strike_buffers(tables: Any, work: Any, layer: Any, state: Any, faults: Any, 
             old = int(state[at])
             state[at] = flipped(old, int(faults[i]["bit"]), layer[IN_BITS], layer[SIGNED])
             work.which[0], work.delta[0] = number % layer[C], state[at] - old
-            dirty = added_inputs(tables, work, layer, state, number // layer[C], 0, 1, dirty)
+            dirty = added_inputs(tables, work, layer, state, sums, number // layer[C], 0, 1, dirty)
     for i in range(begin, end):
         number = int(faults[i]["step"])
         if int(faults[i]["site"]) == WBUF:
@@ -81,10 +86,10 @@ def strike_buffers(tables: Any, work: Any, layer: Any, state: Any, faults: Any, 
             for m in range(layer[M]):
                 a = operand(tables, layer, state, m, k, n)
                 if a != 0:
-                    dirty = touch(work, layer, state, m, dirty)
-                    state[place(layer[SUMS] + m * layer[N] + n)] += delta * a
+                    dirty = touch(tables, work, layer, state, sums, m, dirty)
+                    sums[place(layer[SUMS] + m * layer[N] + n)] += delta * a
         elif int(faults[i]["site"]) == OBUF:
-            dirty = touch(work, layer, state, number // layer[N], dirty)
+            dirty = touch(tables, work, layer, state, sums, number // layer[N], dirty)
     return dirty
 
 

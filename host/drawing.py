@@ -37,7 +37,10 @@ I64: Any = np.int64  # `int` leaves an unsigned number unsigned, which kernels w
 MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1 = U(0xD2511F53), U(0xCD9E8D57), U(0x9E3779B9), U(0xBB67AE85)
 WORD, HALF = U(0xFFFFFFFF), U(32)
 PAIRS = 8
-"""Counters of a stream that are worked on at a time, in vector registers, two draws each."""
+"""Counters that are worked on at a time, in vector registers, two draws each."""
+
+MOST = 256
+"""Counters of one stream that are worked on before it is known whether they are needed."""
 
 
 class Populations(NamedTuple):
@@ -80,6 +83,44 @@ class Populations(NamedTuple):
         )  # fmt: skip
 
 
+class Ahead(NamedTuple):
+    """Counters of all streams that an image likely takes, worked on in one go: those of stream i are `begins[i]` up to
+    `begins[i + 1]` of `counters`, each with the word and the scale of its stream.
+    """
+
+    begins: Any
+    counters: Any
+    words: Any
+    scales: Any
+
+    @classmethod
+    def of(cls, means: NDArray[np.float64], scales: NDArray[np.float64], words: NDArray[np.uint64]) -> Ahead:
+        """Of streams with `means` strikes, each of which takes a draw, as does what lies beyond the last."""
+        pairs = np.minimum(np.ceil((means + 2 * np.sqrt(means) + 1) / 2), MOST).astype(np.int64)
+        if len(pairs):
+            pairs[-1] += -pairs.sum() % PAIRS
+        begins = np.concatenate([[0], np.cumsum(pairs)])
+        counters = np.arange(begins[-1]) - np.repeat(begins[:-1], pairs)
+        return cls(begins, counters.astype(U), np.repeat(words, pairs), np.repeat(scales, pairs))
+
+
+@lru_cache(maxsize=8)
+def prepared(plan: Plan, rates: tuple[float, ...]) -> tuple[Populations, NDArray[np.float64], Ahead, float] | None:
+    """What drawing for `plan` at `rates` works on: populations with a rate, the scales of their gaps, `Ahead`, and how many
+    strikes an image takes on average; None where a strike's time and place do not fit a word.
+    """
+    rate = np.array(rates)
+    drawn, populations = rate > 0, Populations.of(plan)
+    populations = populations._replace(pools=populations.pools[drawn], words=populations.words[drawn])
+    tiles = int(populations.pools[:, TILES].max(initial=1)).bit_length()
+    if tiles + int(populations.layers[:, STEP_BITS].max()) + PLACE > 63:
+        return None
+    scale = {rate: gap_scale(rate) for rate in set(rates) if rate > 0}
+    scales = np.array([scale[rate] for rate in rates if rate > 0], np.float64)
+    means = rate[drawn] * populations.pools[:, SIZE]
+    return populations, scales, Ahead.of(means, scales, populations.words), float(means.sum())
+
+
 def draw(
     array: Array,
     network: Network,
@@ -94,19 +135,15 @@ def draw(
         return plain_draw(array, network, images, ber, seed, trial, weights)
     plan = Plan.of(array, network)
     numbers, rates = plan.arguments(images, ber, seed, trial, weights)
-    populations, rate = Populations.of(plan), np.array(rates)
-    drawn = rate > 0
-    populations = populations._replace(pools=populations.pools[drawn], words=populations.words[drawn])
-    tiles = int(populations.pools[:, TILES].max(initial=1)).bit_length()
-    if tiles + int(populations.layers[:, STEP_BITS].max()) + PLACE > 63:  # a strike's time and place do not fit a word
+    ready = prepared(plan, tuple(rates))
+    if ready is None:
         return plain_draw(array, network, images, ber, seed, trial, weights)
-    scales = np.array([gap_scale(rate) for rate in rates if rate > 0], np.float64)
-    expected = len(numbers) * float(rate[drawn] @ populations.pools[:, SIZE])
+    populations, scales, ahead, mean = ready
+    expected = len(numbers) * mean
     room = int(expected + 10 * math.sqrt(expected) + 100)
     faults, keys, spare = np.empty(room, FAULT), np.empty(room, U), np.empty(room, U)
-    ends, gaps = np.empty(len(scales) + 1, np.int64), np.empty((2, max(len(scales), PAIRS)))
-    more = np.empty((2, PAIRS))
-    found = fill(populations, scales, numbers, U(seed), trial, keys, spare, ends, gaps, more, faults)
+    ends, gaps, more = np.empty(len(scales) + 1, np.int64), np.empty((2, len(ahead.counters))), np.empty((2, PAIRS))
+    found = fill(populations, scales, ahead, numbers, U(seed), trial, keys, spare, ends, gaps, more, faults)
     if found < 0:  # ten standard deviations above the expected number
         return plain_draw(array, network, images, ber, seed, trial, weights)
     return plan.listed(faults[:found], numbers, seed, trial, convention_of(ber, weights), weights)
@@ -237,17 +274,18 @@ def decoded(populations: Any, p: Any, layer: Any, index: int) -> tuple[bool, int
 
 @compiled
 def fill(
-    populations: Any, scales: Any, images: Any, seed: Any, trial: int, keys: Any, spare: Any, ends: Any, gaps: Any, more: Any,
-    faults: Any,
+    populations: Any, scales: Any, ahead: Any, images: Any, seed: Any, trial: int, keys: Any, spare: Any, ends: Any, gaps: Any,
+    more: Any, faults: Any,
 ) -> int:  # fmt: skip
     """Write the live strikes of all images, in the order of `FaultList`; returns how many, or -1 where there is no room."""
     pools, words, layers, found = populations.pools, populations.words, populations.layers, 0
+    begins, counters = ahead.begins, ahead.counters
     for image in images:
         pool = 0
-        for i in range(place(len(words))):  # the first two gaps of every population
-            first, second = philox(seed, U(0), U(image), U(trial), words[i])
-            gaps[place(0), i] = np.floor(log(uniform(first)) * scales[i])
-            gaps[place(1), i] = np.floor(log(uniform(second)) * scales[i])
+        for i in range(place(len(counters))):
+            first, second = philox(seed, counters[i], U(image), U(trial), ahead.words[i])
+            gaps[place(0), i] = np.floor(log(uniform(first)) * ahead.scales[i])
+            gaps[place(1), i] = np.floor(log(uniform(second)) * ahead.scales[i])
         for layer in range(len(layers)):
             runs, ends[0] = 0, 0
             count = 0  # keys of this image and layer: (tile, step, site, row, col, copy, bit) packed so that they sort
@@ -255,11 +293,12 @@ def fill(
             while pool < len(pools) and pools[pool, LAYER] == layer:
                 p, scale, word = pools[pool], scales[pool], words[pool]
                 size, position, draws = float(p[SIZE]), -1.0, 0
+                begin, known = begins[pool], 2 * (begins[pool + 1] - begins[pool])
                 while True:
-                    if draws < 2:
-                        gap = gaps[draws, pool]
+                    if draws < known:
+                        gap = gaps[draws & 1, begin + (draws >> 1)]
                     else:
-                        at = draws - 2 & 2 * PAIRS - 1
+                        at = draws - known & 2 * PAIRS - 1
                         if at == 0:
                             counter = U(draws // 2)
                             for i in range(place(PAIRS)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from hardpoint.faults import FaultList, describe, live
 from hardpoint.host.buffers import WBUF, noticed
 from hardpoint.host.datapath import WGT
 from hardpoint.host.forward import Bypass, Forward
+from hardpoint.host.jit import COMPILED
 from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import Program
 from hardpoint.host.replay import Tables, Work, replay
@@ -22,12 +24,15 @@ from hardpoint.network import Network
 
 __all__ = ["Emulator"]
 
+BLOCK = 32
+"""Images whose clean states are worked out and struck in turn: few enough for caches, enough to make calls cheap."""
+
 
 class Emulator:
     """`network` as `array` computes it, its PEs working with `array.deployed(network, shifts)`.
 
     Clean states of the last images are kept (up to `keep` bytes), so that trials on the same images cost what their
-    faults change. `batch` images are worked on at a time; no result depends on it.
+    faults change. At most `batch` images are worked on at a time; no result depends on it.
 
     >>> from hardpoint.faults import FAULT
     >>> from hardpoint.fixed import Fixed
@@ -63,7 +68,7 @@ class Emulator:
         self._tables = Tables.of(self.program)
         self._work, self._reserved = Work.of(self.program), (0, 0, 0)
         self._images: Codes | None = None  # whose clean states are kept
-        self._states: list[NDArray[np.int32]] = []
+        self._states = np.empty((0, self.program.words), np.int32)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Emulator, (self.network, self.array, self.batch, self.keep, self.bypass, self.shifts)  # what is kept is no part of the value
@@ -77,15 +82,15 @@ class Emulator:
         """As `run`, and per image whether a vote among copies ever disagreed. On arrays with ECC a word that it corrects or
         gives up counts as such a vote, and a third array says in which images it gave up a word.
         """
-        x = self.network.check_input(x)
+        x = self._checked(x)
         nothing = np.zeros(len(x), bool)
         if faults is None or not len(faults):
             return self._answer(self.clean(x), nothing, nothing)
         self._check(faults, first + len(x))
-        lasting = faults.faults["effect"] != 0
         flips, stuck, due = faults.faults, faults.faults[:0], nothing
-        if lasting.any():
-            flips, stuck = faults.faults[~lasting], faults.faults[lasting]
+        if flips["effect"].any():
+            lasting = flips["effect"] != 0
+            flips, stuck = flips[~lasting], flips[lasting]
             permanent = None
             if not len(flips) and self._forward.fast:
                 permanent = Permanent.of(stuck, first, len(x), self._deployed, self.array, self.program)
@@ -101,17 +106,17 @@ class Emulator:
             due = np.isin(numbers, flips["image"][given_up])
             flips = flips[~given_up]
             flips = flips[np.lexsort((flips["layer"], flips["image"]))]
-        flips = self._moved(flips)
+        cuts = np.searchsorted(flips["image"], first + np.arange(len(x) + 1))
+        flips, starts, rows = self._moved(flips[cuts[0] : cuts[-1]]), cuts - cuts[0], np.arange(len(x))
+        held = 0
+        if self.array.dataflow == "ws":
+            held = int(np.diff(np.concatenate([[0], np.cumsum(flips["site"] == WGT)])[starts]).max(initial=0))
+        self._reserve(int(np.diff(cuts).max(initial=0)), len(stuck), held)
+        records = np.concatenate([flips, stuck]) if len(stuck) else flips
         for start, states in self._golden(x):
-            stop = start + len(states)
-            cuts = np.searchsorted(flips["image"], np.arange(first + start, first + stop + 1))
-            records = flips[cuts[0] : cuts[-1]] if not len(stuck) else np.concatenate([flips[cuts[0] : cuts[-1]], stuck])
-            rows = np.arange(len(states))
-            held = np.concatenate([[0], np.cumsum(records["site"] == WGT)])[cuts - cuts[0]]
-            self._reserve(int(np.diff(cuts).max()), len(stuck), int(np.diff(held).max()))
-            self._replay(
-                states, records, cuts - cuts[0], rows, len(records) - len(stuck), first + start, outputs[start:stop], voted[start:stop]
-            )
+            here = slice(start, start + len(states))
+            begun = starts[start : here.stop + 1]
+            self._replay(states, records, begun, rows[: len(states)], len(flips), first + start, outputs[here], voted[here])
         return self._answer(self.network.ordered(outputs.astype(np.int64)), voted.astype(bool), due)
 
     def _answer(self, outputs: Codes, voted: NDArray[np.bool_], due: NDArray[np.bool_]) -> tuple[Any, ...]:
@@ -121,7 +126,7 @@ class Emulator:
         """Trials of one flip each, records of dtype FAULT: outputs of image `flips["image"][i]` of `x` while flip i alone
         strikes it, (trials, outputs), and whether a vote disagreed, (trials,).
         """
-        x = self.network.check_input(x)
+        x = self._checked(x)
         if (flips["effect"] != 0).any() or (len(flips) and int(flips["image"].max()) >= len(x)):
             raise InputError(f"trials of one fault each are flips in images 0 to {len(x) - 1}")
         outputs = np.empty((len(flips), int(self.program.tensors[-1, 1])), np.int32)
@@ -163,22 +168,30 @@ class Emulator:
         moved["bit"][stored] += np.array(self.shifts, moved["bit"].dtype)[flips["layer"][stored]]
         return moved
 
+    def _checked(self, x: Any) -> Codes:
+        """`x` as codes; as the very array that is kept where it equals that."""
+        x = np.asarray(x)
+        if self._images is not None and x.dtype.kind in "iub" and np.array_equal(x, self._images):
+            return self._images
+        return self.network.check_input(x)
+
     def _golden(self, x: Codes) -> Any:
-        """Yield (number of the first image, clean states) batch by batch; states are kept while they fit."""
-        if self._images is not None and np.array_equal(self._images, x):
-            for i, states in enumerate(self._states):
-                yield i * self.batch, states
+        """Yield (number of the first image, clean states): of all images where they are kept, else block by block."""
+        if self._images is not None and x is self._images:
+            yield 0, self._states
             return
-        self._images, self._states = None, []
+        self._images, block = None, min(self.batch, BLOCK)
         fits = len(x) * self.program.words * 4 <= self.keep
-        kept = []
-        for start in range(0, len(x), self.batch):
-            states = self._forward.states(x[start : start + self.batch])
-            if fits:
-                kept.append(states)
+        room = len(x) if fits else min(len(x), block)
+        if len(self._states) != room:
+            self._states = np.empty((room, self.program.words), np.int32)
+        for start in range(0, len(x), block):
+            part = x[start : start + block]
+            states = self._states[start : start + len(part)] if fits else self._states[: len(part)]
+            self._forward.states(part, states)
             yield start, states
         if fits:
-            self._images, self._states = x.copy(), kept
+            self._images = x.copy()
 
     def _reserve(self, *needed: int) -> None:
         """Have working memory for as many flips per image, stuck bits, and flips per image of weights that stay."""
@@ -192,10 +205,10 @@ class Emulator:
         records = records.view()
         records.setflags(write=False)  # lists are; kernels are compiled for one kind of arrays
         try:
-            with np.errstate(over="ignore"):
+            with nullcontext() if COMPILED else np.errstate(over="ignore"):
                 replay(self._tables, self._work, states, records, starts, rows, stuck, first, outputs, voted)
             done = True
         finally:
             if not done:  # interrupted: states, work and weights may be half changed
                 self._tables = Tables.of(self.program)
-                self._images, self._states, self._reserved = None, [], (-1, -1, -1)
+                self._images, self._reserved = None, (-1, -1, -1)

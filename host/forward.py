@@ -15,7 +15,7 @@ from hardpoint.fixed import Fixed
 from hardpoint.host.jit import COMPILED, compiled, fused, inlined, place
 from hardpoint.host.permanent import Permanent
 from hardpoint.host.program import (
-    DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W, important,
+    DEMAND, DEPTHWISE, KH, KIND, KW, LEFT, OH, OW, POOLED, SH, SUMS, SW, TOP, C, H, K, M, N, Program, W, important,
 )  # fmt: skip
 from hardpoint.layers import Add, AvgPool, Codes, Conv, Dense, MaxPool, Rescale
 from hardpoint.layers import requantise as requantised
@@ -61,17 +61,15 @@ class Forward:
             outputs[start : start + CHUNK] = self._chunk(part, None, stuck)
         return self.network.ordered(outputs.astype(np.int64))
 
-    def states(self, x: Codes) -> NDArray[np.int32]:
-        """The state of every image of `x`: all codes and all sums without bias, (images, words); see `Program`."""
-        states = np.empty((len(x), self.program.words), np.int32)
+    def states(self, x: Codes, states: NDArray[np.int32]) -> None:
+        """Fill in `states` (images, words): of every image of `x` all codes, and sums without bias; see `Program`."""
         if self.fast:
             for start in range(0, len(x), CHUNK):
                 self._chunk(x[start : start + CHUNK], states[start : start + CHUNK])
-            return states
+            return
         for (start, size), codes in zip(self.program.tensors[:, :2], self._exact(x, states).values(), strict=True):
             if size:
                 states[:, start : start + size] = codes.reshape(len(x), -1)
-        return states
 
     def _exact(self, x: Codes, states: Any = None) -> dict[str, Codes]:
         """Codes of every layer in int64; with `states`, sums go there."""
@@ -91,7 +89,7 @@ class Forward:
                 flat = sums.reshape(len(x), -1)
                 whole = layer.accumulate(inputs[0], magnitude).reshape(flat.shape) - np.tile(layer.bias, row[M])
                 sums = part.kept(flat, whole).reshape(sums.shape)
-            if states is not None:
+            if states is not None and not row[DEMAND]:
                 states[:, row[SUMS] : row[SUMS] + sums[0].size] = sums.reshape(len(x), -1)
             values[layer.name] = requantised(sums + layer.bias, layer.shift, layer.out, layer.relu)
         return values
@@ -127,7 +125,7 @@ class Forward:
         part = self.bypass.get(layer.name)
         if row[KIND] == DEPTHWISE:
             return self._depthwise(layer, row, x, pool, states)
-        if layer.name in self.direct and stuck is None and states is None:
+        if layer.name in self.direct and stuck is None and (states is None or row[DEMAND]):
             out = self._buffer(target, "codes", (CHUNK, int(pool[OH] * pool[OW] * pool[N])), np.dtype(np.float32))[:n]
             convolved(x, weights, bias, scale, bounds, row, pool, out)
             return out
@@ -143,7 +141,7 @@ class Forward:
             sums = part.kept(sums.reshape(n, -1), whole.reshape(n, -1)).reshape(sums.shape)
         if stuck is not None:
             stuck.strike(left, sums, row, bias)
-        if states is not None:
+        if states is not None and not row[DEMAND]:
             keep(sums.reshape(n, -1), states, row[SUMS])
         pool = unpooled(row) if pool is None else pool
         size = int(pool[OH] * pool[OW] * pool[N])

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-__all__ = ["COMPILED", "compiled", "fused", "inlined", "place"]
+__all__ = ["COMPILED", "compiled", "fetch", "fused", "inlined", "place"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +27,31 @@ OPTIONS = {"error_model": "numpy", "_nrt": False}
 
 place: Any = int if numba is None else np.uint64
 """Type of an index that cannot be negative: loops over it become vector code."""
+
+
+if numba is None:
+
+    def fetch(array: Any, at: int) -> None:
+        """Begin to load element `at` of a vector into the caches, without waiting for it."""
+
+else:
+    from numba.core import cgutils, types
+    from numba.extending import intrinsic
+
+    @intrinsic  # type: ignore[untyped-decorator]
+    def fetch(typing: Any, array: Any, at: Any) -> Any:
+        """Begin to load element `at` of a vector into the caches, without waiting for it."""
+
+        def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+            address = builder.bitcast(builder.gep(data, [arguments[1]]), cgutils.voidptr_t)
+            kind = cgutils.ir.FunctionType(cgutils.ir.VoidType(), [cgutils.voidptr_t, *[cgutils.int32_t] * 3])
+            call = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            # to read, to be kept, in the cache of data
+            builder.call(call, [address, *(cgutils.int32_t(number) for number in (0, 3, 1))])
+            return context.get_dummy_value()
+
+        return types.void(array, at), code
 
 
 def inlined(kernel: F) -> F:

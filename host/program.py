@@ -24,12 +24,17 @@ GEMM, DEPTHWISE, MAXPOOL, AVGPOOL, ADD, RESCALE, FUSED = range(7)
 # the table of places; ENTRIES in the lists of the recompute unit, of which COUNT are this layer's, and CELLS in the table
 # that says which entry names a sum (-1: none). IN_ID, IN2_ID and OUT_ID number tensors. POOLED: the next layer is a
 # max-pooling that alone reads this one; then that is FUSED into this one, whose own codes are kept nowhere:
-# requantisation never decreases, so it may as well come after pooling. CHUNK: pixels of a weight-stationary tile.
+# requantisation never decreases, so it may as well come after pooling. CHUNK: pixels of a weight-stationary tile. DEMAND: no
+# state holds this layer's sums, because those of a pixel are sooner worked out than stored and fetched; SUMS counts words
+# of the memory in which a replay works them out.
 (
     KIND, IN, IN2, OUT, SUMS, IN_ID, IN2_ID, OUT_ID, INDEX, H, W, C, OH, OW, N, KH, KW, SH, SW, TOP, LEFT, M, K,
     WEIGHTS, TRANSPOSED, REQUANTISE, LOW, HIGH, SIGNED, ALIGN, ALIGN2, TILES_N, AT_M, AT_K, POOLED,
-    WHOLE, TILES_K, CHUNK, ENTRIES, COUNT, CELLS, IN_BITS, WGT_BITS, OUT_BITS, OUT_SIGNED, COLUMNS,
-) = range(46)  # fmt: skip
+    WHOLE, TILES_K, CHUNK, ENTRIES, COUNT, CELLS, IN_BITS, WGT_BITS, OUT_BITS, OUT_SIGNED, DEMAND, COLUMNS,
+) = range(47)  # fmt: skip
+
+FEW = 32
+"""Products of a sum up to which sums of the first layer are worked out on demand."""
 
 # Columns of the table of tensors: their offset in the state, their size, codes per pixel, pixels of the tensors before.
 OFFSET, _, ROW, PIXELS = range(4)
@@ -49,8 +54,8 @@ class Program:
     (the padding aside), so is its place in the state. `unit` describes the recompute unit; `entries` are the neurons
     that it computes, `cells` says for every sum of a layer with such neurons which entry names it.
 
-    An image's state is one vector of `words` int32: the codes of every tensor, then the sums of every array layer
-    (modulo 2**32, without bias). `tensors` (number, 4) describes codes, the input's first.
+    An image's state is one vector of `words` int32: the codes of every tensor, then the sums of array layers (modulo
+    2**32, without bias), except those worked out on demand. `tensors` (number, 4) describes codes, the input's first.
     """
 
     layers: NDArray[np.int64]
@@ -106,9 +111,13 @@ class Program:
                     row[WHOLE] += layer.weight.size
                 else:
                     weights += [matrix.ravel(), matrix.T.ravel()]
-                words += gemm.m * gemm.n
                 at += (2 + masked) * layer.weight.size
                 listed = important(network, array, index)
+                row[DEMAND] = row[IN_ID] == 0 and kind == GEMM and gemm.k <= FEW and not bypass.any() and not len(listed)
+                if row[DEMAND]:
+                    row[SUMS] = 0
+                else:
+                    words += gemm.m * gemm.n
                 row[[ENTRIES, COUNT, CELLS]] = named, len(listed), cell
                 if len(listed):
                     entries.append(listed)

@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hardpoint.host.buffers import WBUF, strike_buffers, strike_outputs, struck_pixel, undo_buffers
-from hardpoint.host.changes import added_inputs, remember
+from hardpoint.host.changes import added_inputs, remember, summed
 from hardpoint.host.datapath import ACC, ACT, DRAINS, FOREVER, INDEXES, MUL, WGT, link
-from hardpoint.host.jit import compiled, inlined, place
+from hardpoint.host.jit import compiled, fetch, inlined, place
 from hardpoint.host.operands import dot, wrapped
 from hardpoint.host.program import (
-    ADD, ALIGN, ALIGN2, AVGPOOL, BOUND, BYPASS, CELLS, CHUNK, COLUMN, COUNT, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
+    ADD, ALIGN, ALIGN2, AVGPOOL, BOUND, BYPASS, CELLS, CHUNK, COLUMN, COUNT, DEMAND, DEPTHWISE, ENTRIES, FUSED, HIGH, IN, IN2, IN2_ID, IN_ID, INDEX, KH, KIND,
     KW, LEFT, LOW, OFFSET, OH, OUT, OUT_ID, OW, PIXELS, POOLED, REQUANTISE, ROW, SH, SUMS, SW, TILES_K, TILES_N, TOP, TRANSPOSED,
     WHOLE, C, H, K, M, N, Program, W,
 )  # fmt: skip
@@ -27,13 +27,10 @@ __all__ = ["Tables", "Work", "replay"]
 
 U = np.uint64  # numbers that cannot be negative are divided faster so
 I64: Any = np.int64
-MANY = 16
-"""Faults from which on an image's state is read in one go before it is changed piece by piece: states of many images lie in
-no cache, and memory is quick at what it sees coming.
+LINE, LINES = 16, 3
+"""Words of a cache line, and lines of the next image's state that are fetched with every struck sum of this one's: states of
+many images lie in no cache near by.
 """
-
-LINE = 16
-"""Words of a cache line."""
 
 BLOCK = 16
 """Channels that are compared at a time."""
@@ -64,9 +61,11 @@ class Work(NamedTuple):
     """Working memory of a replay.
 
     Changed pixels (all channels of a place) per tensor: `count`, `pixels`, where their old codes lie in the log (`saved`),
-    and which channel `only` has changed (-1: any). The log that undoes changes: `log_at`, `log_size`, `log`, `used`. Pixels at work, all channels of which may
+    and which channel `only` has changed (-1: any). The log that undoes changes: `log_at`, `log_size`, `log`; `used` counts its entries and
+    words, `cells`, words of the next image's state that are fetched, and `made`. Pixels at work, all channels of which may
     have changed: `dirty`, `mark`; sums that changed elsewhere: `cells`, `struck`, their pixels, `places`, what they were, `sums`, and where the
-    output pixel that they change is listed (`noted`, -1: nowhere). Windows at work: `windows`, `covered`; rows of codes, `codes` and `single`,
+    output pixel that they change is listed (`noted`, -1: nowhere). Sums worked out on demand: `own`, for which pixels they are `known`,
+    and the list of those, `made`. Windows at work: `windows`, `covered`; rows of codes, `codes` and `single`,
     channels that differ (`which`, `delta`). Struck accumulators: `heads`, `tails`, `touched`, their `pairs` with
     faults, and the mask tables of a PE (`scratch`, `taps`). Struck entries of the recompute unit: `listed`, their `unit_heads` and
     `unit_tails` among the pairs, the neurons `taken` for theirs, their `final` sums.
@@ -87,6 +86,9 @@ class Work(NamedTuple):
     places: Any
     sums: Any
     noted: Any
+    own: Any
+    known: Any
+    made: Any
     windows: Any
     covered: Any
     codes: Any
@@ -120,15 +122,16 @@ class Work(NamedTuple):
         if stationary:
             flip, longer, lasting = cols, int(layers[:, CHUNK].max()), cells
         entries = int(layers[:, COUNT].max())
-        pixels = int(tensors[-1, PIXELS]) + places
+        pixels, demand = int(tensors[-1, PIXELS]) + places, layers[layers[:, DEMAND] > 0]
 
         def words(count: int) -> Any:
             return np.zeros(count, np.int32)
 
         return cls(
             np.zeros(len(tensors), np.int64), words(pixels), np.zeros(pixels, np.int64), words(pixels),
-            words(program.words), words(program.words), words(program.words), np.zeros(4, np.int64),
+            words(program.words), words(program.words), words(program.words), np.zeros(5, np.int64),
             words(places), np.zeros(places, np.uint8), words(cells), np.zeros(cells, np.uint8), words(cells), words(cells), words(places) - 1,
+            words(int((demand[:, M] * demand[:, N]).max(initial=0))), np.zeros(places, np.uint8), words(places),
             words(places), np.zeros(places, np.uint8), words(row), words(row), words(row), words(row),
             words(cells) - 1, words(cells), words(cells),
             np.empty((flips * flip + held * longer + stuck * max(lasting, entries), 8), np.int64), np.zeros((2, 64, 3, 3), np.int64), np.zeros((14, 3), np.int64),
@@ -148,17 +151,12 @@ def replay(
     """
     layers, tensors, count, used, log = tables.layers, tables.tensors, work.count, work.used, work.log
     out_at, out_size = tensors[-1, OFFSET], tensors[-1, 1]
-    state = states[0]
+    state = ahead = states[0]
     for unit in range(len(rows)):
         row, at, stop = rows[unit], starts[unit], starts[unit + 1]
         image = first + row
         if unit == 0 or row != rows[unit - 1]:
-            same = unit
-            while same < len(rows) and rows[same] == row:
-                same += 1
-            state = states[row]
-            if starts[same] - at + len(faults) - stuck >= MANY:
-                used[3] ^= read_ahead(tables, state)
+            state, ahead, used[3] = states[row], states[min(row + 1, len(states) - 1)], 0
         for i in range(len(count)):
             count[i] = 0
         used[0] = used[1] = 0
@@ -181,24 +179,28 @@ def replay(
                 at += 1
             if at == begin and stuck == len(faults) and count[layer[IN_ID]] == 0:
                 continue
+            sums = work.own if layer[DEMAND] else state
             dirty, used[2] = spread(tables, work, layer, state), 0
             if stored:
-                dirty = strike_buffers(tables, work, layer, state, faults, begin, at, dirty)
+                dirty = strike_buffers(tables, work, layer, state, sums, faults, begin, at, dirty)
             if tables.sizes[6]:
                 bypass(tables, work, layer, state, dirty)
             if at > begin + stored or stuck < len(faults):
-                voted[unit] |= strike(tables, work, layer, state, faults, begin, at, stuck, image)
+                voted[unit] |= strike(tables, work, layer, state, sums, ahead, faults, begin, at, stuck, image)
             end = at if stored else begin
             if layer[POOLED]:
-                settle_pooled(tables, work, layer, layers[i + 1], state, dirty, faults, begin, end)
+                settle_pooled(tables, work, layer, layers[i + 1], state, sums, dirty, faults, begin, end)
             else:
                 for j in range(dirty):
-                    settle(tables, work, layer, state, work.dirty[j], faults, begin, end)
+                    settle(tables, work, layer, state, sums, work.dirty[j], faults, begin, end)
                 for j in range(used[2]):
-                    settle_cell(tables, work, layer, layer, state, j)
+                    settle_cell(tables, work, layer, layer, state, sums, j)
                 forget(tables, work, layer)
             if stored:
                 undo_buffers(tables, layer, state, faults, begin, at)
+            for j in range(used[4]):
+                work.known[work.made[j]] = 0
+            used[4] = 0
         for j in range(out_size):
             outputs[unit, j] = state[out_at + j]
         source = place(0)
@@ -207,19 +209,6 @@ def replay(
             for k in range(place(work.log_size[j])):
                 state[target + k] = log[source + k]
             source += place(work.log_size[j])
-
-
-@inlined
-def read_ahead(tables: Any, state: Any) -> int:
-    """Have a state in the caches, but for the sums of layers that read the network's input: few of them change."""
-    layers, seen = tables.layers, 0
-    for j in range(0, tables.tensors[-1, OFFSET] + tables.tensors[-1, 1], LINE):
-        seen ^= int(state[j])
-    for i in range(len(layers)):
-        if layers[i, SUMS] >= 0 and layers[i, IN_ID] > 0:
-            for j in range(layers[i, SUMS], layers[i, SUMS] + layers[i, M] * layers[i, N], LINE):
-                seen ^= int(state[j])
-    return seen
 
 
 @inlined
@@ -304,7 +293,7 @@ def spread(tables: Any, work: Any, layer: Any, state: Any) -> int:
         first = 0
         if layer[H] == 1 and layer[W] == 1:  # all of a dense layer's inputs are channels of one pixel
             first, pixel = pixel * tables.tensors[tensor, ROW], 0
-        dirty = added_inputs(tables, work, layer, state, pixel, first, found, dirty)
+        dirty = added_inputs(tables, work, layer, state, state, pixel, first, found, dirty)
     return dirty
 
 
@@ -327,14 +316,14 @@ def bypass(tables: Any, work: Any, layer: Any, state: Any, dirty: int) -> None:
 
 
 @inlined
-def settle(tables: Any, work: Any, layer: Any, state: Any, m: int, faults: Any, begin: int, end: int) -> None:
+def settle(tables: Any, work: Any, layer: Any, state: Any, sums: Any, m: int, faults: Any, begin: int, end: int) -> None:
     """Requantise the sums of output pixel m."""
     bits, table, codes = tables.sizes[2], tables.requantise, work.codes
     work.mark[m] = 0
-    sums, channel = place(layer[SUMS] + m * layer[N]), place(layer[REQUANTISE])
+    at, channel = place(layer[SUMS] + m * layer[N]), place(layer[REQUANTISE])
     low, high = layer[LOW], layer[HIGH]
     for j in range(place(layer[N])):
-        x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
+        x = wrapped(int(sums[at + j]) + table[place(0), channel + j], bits)
         codes[j] = requantised(x, table, channel + j, low, high)
     if end > begin:
         strike_outputs(layer, faults, begin, end, m, codes)
@@ -342,7 +331,7 @@ def settle(tables: Any, work: Any, layer: Any, state: Any, m: int, faults: Any, 
 
 
 @inlined
-def settle_cell(tables: Any, work: Any, layer: Any, after: Any, state: Any, i: int) -> None:
+def settle_cell(tables: Any, work: Any, layer: Any, after: Any, state: Any, sums: Any, i: int) -> None:
     """Requantise sum i of `work.cells`, pooled by `after` where that is another layer, and no other sum of its pixel.
 
     The code of a window is at least that of any of its sums: others matter only where this one was the largest.
@@ -352,7 +341,7 @@ def settle_cell(tables: Any, work: Any, layer: Any, after: Any, state: Any, i: i
     j = cell - m * n
     channel = place(layer[REQUANTISE] + j)
     bias, low, high = table[place(0), channel], layer[LOW], layer[HIGH]
-    new, old = wrapped(int(state[place(layer[SUMS] + cell)]) + bias, bits), wrapped(int(work.sums[i]) + bias, bits)
+    new, old = wrapped(int(sums[place(layer[SUMS] + cell)]) + bias, bits), wrapped(int(work.sums[i]) + bias, bits)
     code = requantised(new, table, channel, low, high)
     if not layer[POOLED]:
         record_one(tables, work, layer, state, m, j, code)
@@ -373,7 +362,9 @@ def settle_cell(tables: Any, work: Any, layer: Any, after: Any, state: Any, i: i
                 best, top, left = new, oh * sh - after[TOP], ow * sw - after[LEFT]
                 for y in range(max(0, top), min(height, top + kh)):
                     for x in range(max(0, left), min(width, left + kw)):
-                        best = max(best, wrapped(int(state[place(layer[SUMS] + (y * width + x) * n + j)]) + bias, bits))
+                        if layer[DEMAND]:
+                            summed(tables, work, layer, state, sums, y * width + x)
+                        best = max(best, wrapped(int(sums[place(layer[SUMS] + (y * width + x) * n + j)]) + bias, bits))
                 record_one(tables, work, after, state, window, j, requantised(best, table, channel, low, high))
             else:
                 record_one(tables, work, after, state, window, j, code)
@@ -422,7 +413,7 @@ def cover(work: Any, layer: Any, pixel: int, windows: int) -> int:
 
 @inlined
 def settle_pooled(
-    tables: Any, work: Any, layer: Any, after: Any, state: Any, dirty: int, faults: Any, begin: int, end: int
+    tables: Any, work: Any, layer: Any, after: Any, state: Any, sums: Any, dirty: int, faults: Any, begin: int, end: int
 ) -> None:
     """Requantise the windows of pooling `after` that hold one of the `dirty` output pixels or a sum that changed alone."""
     bits, table, codes, windows, n = tables.sizes[2], tables.requantise, work.codes, 0, place(layer[N])
@@ -442,9 +433,11 @@ def settle_pooled(
                 if end > begin and struck_pixel(layer, faults, begin, end, h * after[W] + w):
                     struck += 1
                     continue
-                sums = place(layer[SUMS] + (h * after[W] + w) * layer[N])
+                if layer[DEMAND]:
+                    summed(tables, work, layer, state, sums, h * after[W] + w)
+                at = place(layer[SUMS] + (h * after[W] + w) * layer[N])
                 for j in range(n):
-                    codes[j] = max(codes[j], wrapped(int(state[sums + j]) + table[place(0), channel + j], bits))
+                    codes[j] = max(codes[j], wrapped(int(sums[at + j]) + table[place(0), channel + j], bits))
         for j in range(n):
             if codes[j] > -(1 << 31) or not struck:
                 codes[j] = requantised(int(codes[j]), table, channel + j, low, high)
@@ -452,16 +445,16 @@ def settle_pooled(
             for h in range(max(0, top), min(after[H], top + after[KH])):
                 for w in range(max(0, left), min(after[W], left + after[KW])):
                     if struck_pixel(layer, faults, begin, end, h * after[W] + w):
-                        sums = place(layer[SUMS] + (h * after[W] + w) * layer[N])
+                        at = place(layer[SUMS] + (h * after[W] + w) * layer[N])
                         for j in range(n):
-                            x = wrapped(int(state[sums + j]) + table[place(0), channel + j], bits)
+                            x = wrapped(int(sums[at + j]) + table[place(0), channel + j], bits)
                             single[j] = requantised(x, table, channel + j, low, high)
                         strike_outputs(layer, faults, begin, end, h * after[W] + w, single)
                         for j in range(n):
                             codes[j] = max(codes[j], single[j])
         record(tables, work, after, state, window)
     for i in range(work.used[2]):
-        settle_cell(tables, work, layer, after, state, i)
+        settle_cell(tables, work, layer, after, state, sums, i)
     forget(tables, work, after)
     for i in range(windows):
         work.covered[int(work.windows[i])] = 0
@@ -496,7 +489,9 @@ def pool(tables: Any, work: Any, layer: Any, state: Any) -> None:
 
 
 @inlined
-def strike(tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: int, end: int, stuck: int, image: int) -> int:
+def strike(
+    tables: Any, work: Any, layer: Any, state: Any, sums: Any, ahead: Any, faults: Any, begin: int, end: int, stuck: int, image: int
+) -> int:
     """Give every sum that flips `begin` .. `end` - 1 or stuck bits reach its struck value; returns whether a vote disagreed."""
     pairs, stationary = work.pairs, tables.sizes[5]
     hit = linked = entries = 0
@@ -535,14 +530,20 @@ def strike(tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: i
         work.taken[entry] = named(faults, pairs, work.unit_heads[entry], cell)
         if work.taken[entry] != cell:  # what the array makes of it stays
             value = own(tables, layer, state, cell // layer[N], cell % layer[N])
-            changed(tables, work, layer, state, cell // layer[N], cell, value)
+            changed(tables, work, layer, sums, cell // layer[N], cell, value)
     for j in range(hit):
         cell = int(work.touched[j])
+        if work.used[3] < len(ahead):
+            for line in range(LINES):
+                fetch(ahead, work.used[3] + line * LINE)
+            work.used[3] += LINES * LINE
         head, target = int(work.heads[cell]), place(layer[SUMS] + cell)
         work.heads[cell] = -1
         m, channel, row, col = pairs[head, 4], pairs[head, 5], pairs[head, 6], pairs[head, 7]
+        if layer[DEMAND]:
+            summed(tables, work, layer, state, sums, m)
         covered = overwritten(tables, work, layer, cell)
-        total, disagreed = int(state[target]), 0
+        total, disagreed = int(sums[target]), 0
         if tables.sizes[6] and (covered or layer[COUNT] > 0):
             total = own(tables, layer, state, m, channel)
         pair, value, known = head, total, 1
@@ -566,7 +567,7 @@ def strike(tables: Any, work: Any, layer: Any, state: Any, faults: Any, begin: i
             )
         voted |= disagreed
         if not covered:
-            changed(tables, work, layer, state, m, cell, value)
+            changed(tables, work, layer, sums, m, cell, value)
     if entries:
         voted |= computed_again(tables, work, layer, state, faults, entries, stuck)
     return voted
@@ -601,16 +602,17 @@ def product_of(tables: Any, layer: Any, fault: Any) -> int:
 
 
 @inlined
-def changed(tables: Any, work: Any, layer: Any, state: Any, m: int, cell: int, value: int) -> None:
+def changed(tables: Any, work: Any, layer: Any, sums: Any, m: int, cell: int, value: int) -> None:
     """Give sum `cell` of a layer, of output pixel m, the value `value` modulo 2**acc_bits."""
     value, target = wrapped(value, tables.sizes[2]), place(layer[SUMS] + cell)
-    if value != state[target]:
+    if value != sums[target]:
         if work.mark[m] == 0 and work.struck[cell] == 0:
             work.struck[cell] = 1
-            work.cells[work.used[2]], work.places[work.used[2]], work.sums[work.used[2]] = cell, m, state[target]
+            work.cells[work.used[2]], work.places[work.used[2]], work.sums[work.used[2]] = cell, m, sums[target]
             work.used[2] += 1
-            remember(work, state, layer[SUMS] + cell, 1)
-        state[target] = value
+            if not layer[DEMAND]:
+                remember(work, sums, layer[SUMS] + cell, 1)
+        sums[target] = value
 
 
 @inlined

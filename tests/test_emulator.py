@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cases
 import literal
+import literal_network
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -19,9 +20,10 @@ from hardpoint.faultmap import FaultMap, masked
 from hardpoint.faults import EFFECTS, FAULT, PE_SITES, PERMANENT, SITES, FaultList
 from hardpoint.fixed import Fixed
 from hardpoint.host.drawing import draw
-from hardpoint.host.emulator import Emulator
+from hardpoint.host.emulator import BLOCK, Emulator
 from hardpoint.host.permanent import Permanent
-from hardpoint.layers import Conv
+from hardpoint.host.program import DEMAND
+from hardpoint.layers import Conv, Dense, Layer, MaxPool
 from hardpoint.network import Network
 
 FLOWS = ("os", "ws")
@@ -96,6 +98,57 @@ def test_a_whole_network_equals_the_literal_array(flow: str, seed: int, ber: flo
         assert (each[trial] == alone).all()
 
 
+def first_layer_network(rng: np.random.Generator, channels: int, pooling: int) -> Network:
+    """A first convolution of 3 x 3, one of one channel as the fused kernel knows it: `pooling` 0 not pooled, 1 by 2 x 2, 2 by
+    overlapping windows; where it has more channels, padded and with a stride.
+    """
+    u8, s8 = Fixed(8, 0, False), Fixed(8, 0, True)
+    filters, stride, pad = int(rng.integers(1, 4)), (1, 1), (0, 0, 0, 0)
+    if channels > 1:
+        stride, pad = tuple(rng.integers(1, 3, 2).tolist()), tuple(rng.integers(0, 2, 4).tolist())
+    weight, bias = rng.integers(-128, 128, (3, 3, channels, filters)), rng.integers(-5000, 5000, filters)
+    first = Conv("a", "input", weight, bias, rng.integers(3, 9, filters), u8 if rng.integers(2) else s8, s8, stride, pad)
+    layers: tuple[Layer, ...] = (first,)
+    if pooling:
+        size = (2, 2) if pooling == 1 else (2, 3)
+        layers += (MaxPool("p", "a", size, (2, 2) if pooling == 1 else (1, 2), (0, 0, 0, 0) if pooling == 1 else (1, 0, 0, 1)),)
+    source = u8 if rng.integers(2) else s8
+    shape = Network((6, 7, channels), source, layers).shapes[layers[-1].name]
+    last = rng.integers(-8, 8, (int(np.prod(shape)), 3))
+    return Network((6, 7, channels), source, (*layers, Dense("d", layers[-1].name, last, [0, 1, 2], 4, s8, s8)))
+
+
+@pytest.mark.parametrize("flow", FLOWS)
+@pytest.mark.pc  # minutes where nothing is compiled
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.integers(0, 1 << 32), st.integers(1, 3), st.integers(0, 2), st.sampled_from([1, 4, 40]), st.sampled_from([0.0, 0.3]),
+    st.sampled_from([0, 1 << 30]),
+)  # fmt: skip
+def test_sums_of_first_layers_are_worked_out_on_demand(
+    flow: str, seed: int, channels: int, pooling: int, count: int, stuck: float, keep: int
+) -> None:
+    """Strikes on everything, buffers included, in layers whose sums no state holds."""
+    rng = np.random.default_rng(seed)
+    network = first_layer_network(rng, channels, pooling)
+    array = Array(2, 3, (Guard(), Guard(12, operand=True)), (0, 1, 0), dataflow=flow, depth=16)
+    engine = Emulator(network, array, batch=2, keep=keep)
+    assert engine.program.layers[:, DEMAND].tolist() == [1] + [0] * (len(network.layers) - 1)
+    assert engine.program.words == sum(int(np.prod(network.shapes[name])) for name in ("input", "d", network.layers[-2].name)) + 3
+    fmt = network.input_format
+    x = rng.integers(fmt.min, fmt.max + 1, (3, *network.input_shape))
+    faults = literal_network.random_faults(rng, array, network, 3, count, stuck)
+    expected, _ = literal_network.run(network, array, x, faults)
+    for _ in range(2):
+        assert engine.run(x, FaultList.of(faults, array, network, 3)).tolist() == expected.tolist()
+    assert (engine.run(x) == network(x).reshape(3, -1)).all()
+    flips = faults[faults["effect"] == 0][:10]
+    each, _ = engine.observe_each(x, flips)
+    for flip, outputs in zip(flips, each, strict=True):
+        image, alone = int(flip["image"]), np.array([flip], FAULT)
+        assert outputs.tolist() == literal_network.run(network, array, x, alone)[0][image].tolist()
+
+
 @pytest.mark.parametrize("flow", FLOWS)
 @pytest.mark.pc  # minutes where nothing is compiled
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -131,15 +184,17 @@ def test_stationary_bypass_is_a_network_without_those_weights() -> None:
 def test_results_do_not_depend_on_batches() -> None:
     rng = np.random.default_rng(5)
     network, array = small_network(rng), Array(3, 2, (Guard(), Guard(9, drain=True)), (0, 1))
-    x = rng.integers(-16, 16, (20, 6, 5, 2))
-    faults = draw(array, network, 20, 1e-3, 1)
-    whole = Emulator(network, array).run(x, faults)
-    for batch, keep in ((1, 1 << 30), (7, 1 << 30), (7, 0)):
+    count = BLOCK + 9
+    x = rng.integers(-16, 16, (count, 6, 5, 2))
+    faults = draw(array, network, count, 1e-3, 1)
+    parts = [Emulator(network, array).run(x[i : i + 1], draw(array, network, [i], 1e-3, 1), i) for i in range(count)]
+    whole = np.concatenate(parts)
+    for batch, keep in ((1, 1 << 30), (7, 1 << 30), (7, 0), (256, 1 << 30), (256, 0)):
         engine = Emulator(network, array, batch, keep)
         assert (engine.run(x, faults) == whole).all()
         assert (engine.run(x, faults) == whole).all()
     engine = pickle.loads(pickle.dumps(engine))
-    parts = [engine.run(x[i : i + 6], draw(array, network, range(i, min(i + 6, 20)), 1e-3, 1), i) for i in range(0, 20, 6)]
+    parts = [engine.run(x[i : i + 6], draw(array, network, range(i, min(i + 6, count)), 1e-3, 1), i) for i in range(0, count, 6)]
     assert (np.concatenate(parts) == whole).all()
 
 
