@@ -177,7 +177,7 @@ class Emulator:
 
     def _golden(self, x: Codes) -> Any:
         """Yield (number of the first image, clean states): of all images where they are kept, else block by block."""
-        if self._images is not None and x is self._images:
+        if x is self._images and len(x):
             yield 0, self._states
             return
         self._images, block = None, min(self.batch, BLOCK)

@@ -193,6 +193,8 @@ def test_results_do_not_depend_on_batches() -> None:
         engine = Emulator(network, array, batch, keep)
         assert (engine.run(x, faults) == whole).all()
         assert (engine.run(x, faults) == whole).all()
+        for _ in range(2):
+            assert engine.run(x[:0], faults).shape == (0, 4)
     engine = pickle.loads(pickle.dumps(engine))
     parts = [engine.run(x[i : i + 6], draw(array, network, range(i, min(i + 6, count)), 1e-3, 1), i) for i in range(0, count, 6)]
     assert (np.concatenate(parts) == whole).all()
