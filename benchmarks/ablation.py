@@ -300,7 +300,9 @@ def summary(case: Case, runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]
         rows[variant] = row
     two = [rows[name]["overhead"] for name in TWO_LAYERS if "overhead" in rows.get(name, {})]
     mine = rows.get("all three", {}).get("overhead")
-    aims = {} if mine is None else {"of_full_tmr": mine, "of_two_layers": mine / min(two) if two else None}
+    aims: dict[str, Any] = {}
+    if mine is not None:  # where two layers need nothing, there is nothing to save
+        aims = {"of_full_tmr": mine, "of_two_layers": mine / min(two) if two and min(two) > 0 else None}
     return {
         "ber": case.ber,
         "target": case.target,

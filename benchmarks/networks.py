@@ -7,7 +7,6 @@ Models are those of benchmarks/training.py and lie beside them in build/bench/ca
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,9 @@ from hardpoint.files import load_json, write_json
 from hardpoint.hls.frontend import conversion, gate1
 from hardpoint.network import Network
 from hardpoint.optimizer.evaluate import Candidate
-from hardpoint.optimizer.problem import BOUND, accuracy_of
+from hardpoint.optimizer.problem import accuracy_of, recipe_of
 from hardpoint.ranking import Ranking
 from hardpoint.training.ranking import default, rank
-from hardpoint.training.train import RECIPES, Recipe
 from training import cached, trained
 
 GATED = 2000  # test images on which every output must equal QKeras'
@@ -35,12 +33,11 @@ def candidates(
 
 
 def _candidate(data: Any, q_scale: int, seed: int, out: Path) -> Candidate:
-    bound = BOUND if q_scale else 0
-    recipe = replace(RECIPES.get(data.name, Recipe()), bound=bound)
+    recipe = recipe_of(data.name, q_scale)
     model = cached(out, data, recipe, bits=8, q_scale=q_scale, seed=seed)
     kept, ranked, about = (model.with_suffix(end) for end in (".npz", ".ranking.npz", ".candidate.json"))
     if not about.is_file():
-        trained_model, _ = trained(out, data, 8, q_scale, seed, bound=bound)
+        trained_model, _ = trained(out, data, 8, q_scale, seed, recipe=recipe)
         network = conversion(trained_model, data.format, q_scale=q_scale, name=f"{data.name}-q{q_scale}").network
         equal = gate1(trained_model, network, data.test.x[:GATED])
         network.save(kept)

@@ -29,7 +29,6 @@ from hardpoint.hls.frontend import conversion, gate1, load_model
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
 from hardpoint.training.architecture import Widths
-from hardpoint.training.build import SATURATED
 from hardpoint.training.data import DataSet, load
 from hardpoint.training.injection import Injections, inject
 from hardpoint.training.judge import coverage, rank_correlation
@@ -100,10 +99,10 @@ class Results:
 
 
 def trained(
-    out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0, bound: int = 0
+    out: Path, data: DataSet, bits: int, q_scale: int, seed: int, ber: float = 0.0, recipe: Recipe | None = None
 ) -> tuple[Any, dict[str, Any]]:
     """A model and its record, trained now or before."""
-    recipe = replace(RECIPES.get(data.name, Recipe()), ber=ber, bound=bound)
+    recipe = recipe or replace(RECIPES.get(data.name, Recipe()), ber=ber)
     path = cached(out, data, recipe, bits=bits, q_scale=q_scale, seed=seed)
     if not record(path):
         made = architecture(MODEL[data.name], data.shape, data.classes)
@@ -153,7 +152,7 @@ def cached(out: Path, data: DataSet, recipe: Recipe, **settings: int) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     asked: dict[str, Any] = {"model": MODEL[data.name], "recipe": asdict(recipe), **settings}
     if bound := asked["recipe"].pop("bound"):
-        asked["restricted"] = [bound, SATURATED]
+        asked["bound"] = bound
     return folder / f"{data.name}-{digest(json.dumps(asked, sort_keys=True), content(data))}.h5"
 
 

@@ -154,7 +154,8 @@ def train(
         float | None, typer.Option(help="Strike accumulators at this bit error rate while training.")
     ] = None,
     bound: Annotated[
-        int | None, typer.Option(min=0, max=8, help="Integer bits that outputs give up at most; faults then move them less.")
+        float | None,
+        typer.Option(help="Bound outputs so that this share of them saturates before training; faults move them less."),
     ] = None,
     checkpoints: Annotated[
         Path | None,

@@ -30,12 +30,13 @@ from hardpoint.optimizer.space import Space
 from hardpoint.optimizer.study import Study
 from hardpoint.ranking import Ranking
 
-__all__ = ["BOUND", "FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose"]
+__all__ = ["FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose", "recipe_of"]
 
 UNPROTECTED = Settings()
 FULL_TMR = Settings.all_columns(0, operand=True, drain=True)
 LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
-BOUND = 2  # integer bits that the outputs of networks with a quantisation constraint give up at most
+BOUND = 0.05  # share of outputs beyond their bound before training, in networks with a quantisation constraint
+BOUNDS = {"mnist": 0.1}  # of data sets that can do with less range
 
 
 @dataclass(frozen=True)
@@ -147,10 +148,18 @@ def accuracy_of(network: Network, x: NDArray[np.int64], labels: NDArray[np.int64
     return float((network(x).argmax(axis=1) == labels).mean())
 
 
+def recipe_of(data: str, q_scale: int) -> Any:
+    """How a network of a search is trained: where it is constrained, with bounded outputs and twice the quantised epochs."""
+    from hardpoint.training.train import RECIPES, Recipe
+
+    usual = RECIPES.get(data, Recipe())
+    return dataclasses.replace(usual, bound=BOUNDS.get(data, BOUND), epochs=2 * usual.epochs) if q_scale else usual
+
+
 def pose(data: Any, model: str, seed: int, folder: Path, task: Task, wish: Wish | None = None) -> Problem:
     """Train a network for each q_scale of the space, prove it equal to its integers, and find the operating BER.
 
-    Constrained networks also give up up to `BOUND` integer bits of their outputs; q_scale 0 is the network as it is.
+    Constrained networks have bounded outputs as well; q_scale 0 is the network as it is.
 
     Networks, rankings and the BER are kept in `folder` by all that they depend on, and are not made twice.
     """
@@ -206,7 +215,7 @@ def _networks(
 ) -> tuple[dict[int, Candidate], dict[str, str], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked, or as an earlier run kept it."""
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
-    about = (str(data.format), model, str(seed), str(BOUND), __version__)
+    about = (str(data.format), model, str(seed), str(BOUNDS.get(data.name, BOUND)), __version__)
     given = digest(data.train.x, data.train.y, x, labels, data.test.x, *about)
     done = task("training", len(scales))
     networks: dict[int, Candidate] = {}
@@ -239,9 +248,9 @@ def _trained(data: Any, model: str, q_scale: int, seed: int, name: Path, x: NDAr
     from hardpoint.hls.frontend import conversion, gate1
     from hardpoint.training.models import architecture
     from hardpoint.training.ranking import default, rank
-    from hardpoint.training.train import RECIPES, Recipe, train
+    from hardpoint.training.train import train
 
-    recipe = dataclasses.replace(RECIPES.get(data.name, Recipe()), bound=BOUND if q_scale else 0)
+    recipe = recipe_of(data.name, q_scale)
     trained = train(architecture(model, data.shape, data.classes), data, q_scale=q_scale, seed=seed, recipe=recipe)
     name.parent.mkdir(parents=True, exist_ok=True)
     trained.save(name.with_suffix(".h5"))

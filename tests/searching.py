@@ -18,7 +18,7 @@ from hardpoint.ranking import Ranking
 
 TINY = SPACE.narrowed(
     {
-        "q_scale": [7, 8], "dataflow": ["os"], "rows": [4], "cols": [4], "dsp": [False], "hardened": [0.0, 0.5], "dot_size": [0],
+        "q_scale": [0, 8], "dataflow": ["os"], "rows": [4], "cols": [4], "dsp": [False], "hardened": [0.0, 0.5], "dot_size": [0],
         "kind": ["columns"], "ib": [0, 12, 14], "nb": [0, 12, 14, 16, None], "operand": [False], "drain": [False, True],
     }
 )  # fmt: skip

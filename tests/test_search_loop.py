@@ -181,7 +181,7 @@ def test_an_infeasible_problem_names_what_binds(tmp_path: Path, options: Any, bi
 def test_constraints_that_exclude_each_other_are_said(tmp_path: Path) -> None:
     made = problem(tmp_path, drop=0.06, goal=Goal(critical=0.02), ber=2e-5)
     evaluator = made.evaluator(Table())
-    point = evaluator(Settings.all_columns(14, 4, 4, q_scale=7))
+    point = evaluator(Settings.all_columns(14, 4, 4, q_scale=0))
     assert point.critical is not None
     assert point.accuracy is not None
     assert set(point.margins) == {"clean accuracy", "accuracy under faults", "SDC-critical share"}
@@ -190,7 +190,7 @@ def test_constraints_that_exclude_each_other_are_said(tmp_path: Path) -> None:
 
 
 def test_two_objectives_give_the_front_of_all_points(tmp_path: Path) -> None:
-    space = TINY.narrowed({"q_scale": [7], "hardened": [0.0]})
+    space = TINY.narrowed({"q_scale": [0], "hardened": [0.0]})
     verdict, study = hunted(tmp_path, 40, goal=LOSS, space=space, drop=0.9, ber=1e-4)
     assert verdict.complete
     assert len(study.points) == len({p.settings for p in study.points})
@@ -228,7 +228,7 @@ def test_the_found_design_is_rebuilt_from_its_study_alone(tmp_path: Path) -> Non
     found, bare = checked["designs"]
     assert bare["cost"]["lut"] < found["cost"]["lut"]
     assert bare["accuracy"][1] < found["accuracy"][1]
-    (tmp_path / "small-q7.npz").write_bytes((tmp_path / "small-q8.npz").read_bytes())
+    (tmp_path / "small-q0.npz").write_bytes((tmp_path / "small-q8.npz").read_bytes())
     other = problem(tmp_path / "other").networks[7].network.with_important([[1], []])
     other.save(tmp_path / f"small-q{verdict.found.settings.q_scale}.npz")
     with pytest.raises(InputError, match="is not the network of"):
@@ -271,11 +271,11 @@ def test_recorded_reports_of_c_synthesis_are_a_source_of_costs(tmp_path: Path) -
 def test_a_slow_circuit_sets_the_pace(tmp_path: Path) -> None:
     made = problem(tmp_path, drop=0.06, goal=Goal(throughput=1000.0))
     evaluator = made.evaluator()
-    array = evaluator.array(Settings.all_columns(14, 4, 4, q_scale=7))
+    array = evaluator.array(Settings.all_columns(14, 4, 4, q_scale=0))
     folder = tmp_path / "reports"
     folder.mkdir()
     report(folder, array, 100, period=1e6)
-    point = made.evaluator(Recorded(folder))(Settings.all_columns(14, 4, 4, q_scale=7))
+    point = made.evaluator(Recorded(folder))(Settings.all_columns(14, 4, 4, q_scale=0))
     assert point.stage == "cost"
     assert point.reason.endswith("images per second, below 1,000")
 
@@ -284,7 +284,7 @@ def test_the_vendors_tools_are_a_source_of_costs(tmp_path: Path, monkeypatch: py
     (tmp_path / "tools").mkdir()
     vendor = Vendor(tmp_path / "tools", "vitis_hls", "vivado")
     monkeypatch.setenv("PATH", str(vendor.bin))
-    made = problem(tmp_path, drop=0.06, space=TINY.narrowed({"q_scale": [7], "hardened": [0.0], "nb": [12, 14], "drain": [False]}))
+    made = problem(tmp_path, drop=0.06, space=TINY.narrowed({"q_scale": [0], "hardened": [0.0], "nb": [12, 14], "drain": [False]}))
     network = made.networks[7].network
     prices = prices_from("csynth", tmp_path / "builds", network)
     assert isinstance(prices, Tools)
@@ -320,7 +320,7 @@ def test_sources_say_what_they_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("device", ["csim", pytest.param("rtl", marks=pytest.mark.slow)])
 def test_campaigns_of_a_search_run_on_devices(tmp_path: Path, device: str) -> None:
-    space = TINY.narrowed({"q_scale": [7], "hardened": [0.0], "nb": [14, None], "drain": [False]})
+    space = TINY.narrowed({"q_scale": [0], "hardened": [0.0], "nb": [14, None], "drain": [False]})
     found = {}
     for where in ("emulator", device):
         made = problem(tmp_path / where, space=space, images=6, lists=4, device=where, drop=0.5)

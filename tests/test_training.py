@@ -149,7 +149,7 @@ def test_bounded_outputs_lose_range_that_few_values_use(name: str, bits: int, fr
     free = {block.name: BlockFormat(Fixed(8, 7, True) if block in made.weighted else None, out) for block in blocks}
     rng = np.random.default_rng(seed)
     values = {block.name: top * np.abs(rng.normal(size=1000)) for block in blocks}
-    result = bounded(made, free, values, 2)
+    result = bounded(made, free, values, 0.1)
     assert result.keys() == free.keys()
     for block in blocks:
         after = result[block.name].out
@@ -179,8 +179,8 @@ def test_architectures_that_make_no_sense_are_refused() -> None:
         Recipe(0, 0)
     with pytest.raises(InputError, match="a learning rate lies between 0 and 1, not 2"):
         Recipe(rate=2)
-    with pytest.raises(InputError, match="outputs give up 0 to 8 integer bits, not 9"):
-        Recipe(bound=9)
+    with pytest.raises(InputError, match=r"a share of 0 to 0\.5 of the outputs may lie beyond their bound, not 2"):
+        Recipe(bound=2)
 
 
 def test_widths_of_a_block_that_is_not_there() -> None:

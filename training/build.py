@@ -27,8 +27,8 @@ from hardpoint.training.robust import strikes
 __all__ = ["best_fraction", "block_outputs", "bounded", "calibrated", "float_model", "folded_weights", "quantised_model", "room"]
 
 Weights = dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]
-SATURATED = 0.1
-"""Share of a bounded block's outputs that may lie beyond its range before training, which makes up for no more."""
+MOST = 2
+"""Integer bits that a bounded output gives up at most: with three, the next block's sums became so small that flips did more harm."""
 FEWEST = 4
 """Bits that a bounded output keeps at least."""
 BIAS_INTEGER = 4  # integer bits of a bias beside its sign: biases lie within +-16
@@ -253,28 +253,28 @@ def calibrated(
 
 
 def bounded(
-    architecture: Architecture, formats: Mapping[str, BlockFormat], outputs: Mapping[str, NDArray[Any]], most: int
+    architecture: Architecture, formats: Mapping[str, BlockFormat], outputs: Mapping[str, NDArray[Any]], share: float
 ) -> dict[str, BlockFormat]:
-    """Formats in which hidden outputs behind a ReLU have up to `most` integer bits less, and so saturate earlier.
+    """Formats in which hidden outputs behind a ReLU have up to `MOST` integer bits less, and so saturate earlier.
 
     A fault cannot move an output beyond its range, and a range that only rare values use is room for faults alone; bounding
-    activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). As many bits go as leave at most the
-    share `SATURATED` of a block's `outputs` (real values on calibration data) beyond its range. Fraction bits stay: at
-    least `FEWEST` bits are left, and no range below one, which QKeras does not express.
+    activations so is known from floats (Chen et al., DSN 2021; Hoang et al., DATE 2020). As many bits go as leave at most
+    `share` of a block's `outputs` (real values on calibration data) beyond its range; training must make up for them.
+    Fraction bits stay: at least `FEWEST` bits are left, and no range below one, which QKeras does not express.
 
     >>> a = Architecture("a", (4,), (DenseBlock("h", 8), DenseBlock("o", 3, relu=False)))
     >>> f = {name: BlockFormat(Fixed.parse("s8.7"), Fixed.parse("u8.4")) for name in ("h", "o")}
     >>> values = {"h": np.linspace(0, 8, 99), "o": np.linspace(0, 8, 99)}
-    >>> {name: str(fmt.out) for name, fmt in bounded(a, f, values, 2).items()}
+    >>> {name: str(fmt.out) for name, fmt in bounded(a, f, values, 0.05).items()}
     {'h': 'u7.4', 'o': 'u8.4'}
     """
     result = dict(formats)
     for block in architecture.blocks[:-1]:
         if isinstance(block, ConvBlock | DenseBlock | AddBlock) and block.relu:
             out = formats[block.name].out
-            for bits in range(out.bits, max(out.frac, FEWEST, out.bits - most) - 1, -1):
+            for bits in range(out.bits, max(out.frac, FEWEST, out.bits - MOST) - 1, -1):
                 fmt = Fixed(bits, out.frac, out.signed)
-                if (outputs[block.name] > fmt.value(fmt.max)).mean() <= SATURATED:
+                if (outputs[block.name] > fmt.value(fmt.max)).mean() <= share:
                     result[block.name] = BlockFormat(formats[block.name].weight, fmt)
     return result
 

@@ -43,7 +43,8 @@ class Recipe:
 
     `augment` mirrors images and moves them by up to an eighth of their width, at random in every epoch. A `ber` makes
     the training robust: accumulators are struck at that rate while the quantised model trains, in columns below `guard`
-    (0: in all). With `bound` hidden outputs give up so many integer bits at most, so that faults cannot move them far.
+    (0: in all). With a `bound` hidden outputs give up integer bits, as long as at most this share of them lies beyond their
+    range before training: faults cannot move them far then.
     """
 
     float_epochs: int = 30
@@ -54,15 +55,15 @@ class Recipe:
     augment: bool = False
     ber: float = 0.0
     guard: int = 0
-    bound: int = 0
+    bound: float = 0.0
 
     def __post_init__(self) -> None:
         if self.float_epochs < 0 or self.epochs < 0 or self.float_epochs + self.epochs == 0:
             raise InputError(f"training needs epochs, not {self.float_epochs} in floats and {self.epochs} quantised")
         if not 0 <= self.ber < 0.1:
             raise InputError(f"strikes in training come at a bit error rate of 0 to 0.1, not {self.ber}")
-        if not 0 <= self.bound <= 8:
-            raise InputError(f"outputs give up 0 to 8 integer bits, not {self.bound}")
+        if not 0 <= self.bound <= 0.5:
+            raise InputError(f"a share of 0 to 0.5 of the outputs may lie beyond their bound, not {self.bound}")
         if self.batch < 1:
             raise InputError(f"a batch has at least 1 sample, not {self.batch}")
         if not (0 < self.rate < 1 and 0 < self.quantised_rate < 1):
