@@ -229,7 +229,7 @@ def test_the_found_design_is_rebuilt_from_its_study_alone(tmp_path: Path) -> Non
     assert bare["cost"]["lut"] < found["cost"]["lut"]
     assert bare["accuracy"][1] < found["accuracy"][1]
     (tmp_path / "small-q0.npz").write_bytes((tmp_path / "small-q8.npz").read_bytes())
-    other = problem(tmp_path / "other").networks[7].network.with_important([[1], []])
+    other = problem(tmp_path / "other").networks[0].network.with_important([[1], []])
     other.save(tmp_path / f"small-q{verdict.found.settings.q_scale}.npz")
     with pytest.raises(InputError, match="is not the network of"):
         rebuild(study, verdict.found)
@@ -255,7 +255,7 @@ def test_recorded_reports_of_c_synthesis_are_a_source_of_costs(tmp_path: Path) -
         array = evaluator.array(settings_of(TINY.named(point)))
         costs[array.digest] = 9000 - 100 * i
         report(folder, array, costs[array.digest])
-    prices = prices_from("csynth", tmp_path, made.networks[7].network, folder)
+    prices = prices_from("csynth", tmp_path, made.networks[0].network, folder)
     assert isinstance(prices, Recorded)
     study = Study(tmp_path / "s.sqlite", made.asked(prices))
     verdict = made.hunt(study, prices).run(8)
@@ -285,7 +285,7 @@ def test_the_vendors_tools_are_a_source_of_costs(tmp_path: Path, monkeypatch: py
     vendor = Vendor(tmp_path / "tools", "vitis_hls", "vivado")
     monkeypatch.setenv("PATH", str(vendor.bin))
     made = problem(tmp_path, drop=0.06, space=TINY.narrowed({"q_scale": [0], "hardened": [0.0], "nb": [12, 14], "drain": [False]}))
-    network = made.networks[7].network
+    network = made.networks[0].network
     prices = prices_from("csynth", tmp_path / "builds", network)
     assert isinstance(prices, Tools)
     study = Study(tmp_path / "s.sqlite", made.asked(prices))
@@ -312,7 +312,7 @@ def test_sources_say_what_they_lack(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         (("csynth", tmp_path / "none"), "there is no folder of reports"),
     ):
         with pytest.raises(InputError, match=message):
-            prices_from(arguments[0], tmp_path, problem(tmp_path).networks[7].network, *arguments[1:])
+            prices_from(arguments[0], tmp_path, problem(tmp_path).networks[0].network, *arguments[1:])
 
 
 # Devices -------------------------------------------------------------------------------------------------------------
