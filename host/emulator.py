@@ -161,9 +161,9 @@ class Emulator:
 
     def _moved(self, flips: NDArray[Any]) -> NDArray[Any]:
         """`flips` with those of weight codes where their bits lie in the weights of the PEs."""
-        stored = flips["site"] == WBUF
-        if not any(self.shifts) or not stored.any():
+        if not any(self.shifts):
             return flips
+        stored = flips["site"] == WBUF
         moved = flips.copy()
         moved["bit"][stored] += np.array(self.shifts, moved["bit"].dtype)[flips["layer"][stored]]
         return moved
