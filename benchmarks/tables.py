@@ -14,7 +14,7 @@ __all__ = ["markdown"]
 
 def markdown(results: dict[str, Any]) -> str:
     """Every part that was measured, as Markdown."""
-    parts = (("accuracy", accuracy), ("qscale_curve", curves), ("ranking", rankings), ("robust", robust))
+    parts = (("accuracy", accuracy), ("qscale_curve", curves), ("ranking", rankings), ("bounded", bounded), ("robust", robust))
     return "\n".join(line for key, lines in parts if key in results for line in (*lines(results), ""))
 
 
@@ -87,6 +87,16 @@ def robust(results: dict[str, Any]) -> Iterator[str]:
     for data, rows in results["robust"].items():
         for row in rows:
             yield f"| {data} | {row['ber']:g} | {row['seed']} | {row['test']:.4f} | {row['critical_share']:.4f} |"
+
+
+def bounded(results: dict[str, Any]) -> Iterator[str]:
+    yield "| data | network | seed | test accuracy | critical share of flips |"
+    yield "| --- | --- | --- | --- | --- |"
+    for data, rows in results["bounded"].items():
+        for row in rows:
+            share = row["critical_share"]
+            cells = f"{1e3 * share['mean']:.2f} ({1e3 * share['low']:.2f} to {1e3 * share['high']:.2f}) per 1,000"
+            yield f"| {data} | {row['kind']} | {row['seed']} | {row['test']:.4f} | {cells} |"
 
 
 def interval(found: dict[str, float]) -> str:

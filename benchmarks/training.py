@@ -27,7 +27,9 @@ from hardpoint.files import atomic_path, digest, load_json, load_npz, save_npz, 
 from hardpoint.hls.cost import array_cost
 from hardpoint.hls.frontend import conversion, gate1, load_model
 from hardpoint.network import Network
+from hardpoint.optimizer.problem import recipe_of
 from hardpoint.ranking import Ranking
+from hardpoint.statistics import cluster_wilson
 from hardpoint.training.architecture import Widths
 from hardpoint.training.data import DataSet, load
 from hardpoint.training.injection import Injections, inject
@@ -42,7 +44,8 @@ SIGNIFICANCES = (0, 1, 2, 3, 4, 5)
 SIGNIFICANCE = 4  # unguarded columns may move an output by less than 2**4 codes of 2**8
 WIDTH = 24  # of the accumulator
 AFFORDABLE = 0.005  # clean accuracy that the quantisation constraint may cost
-PARTS = ("accuracy", "curve", "ranking", "robust")
+PARTS = ("accuracy", "curve", "ranking", "robust", "bounded")
+BOUNDED = 9  # q_scale of the networks whose outputs are bounded
 
 
 def main() -> None:
@@ -71,6 +74,10 @@ def main() -> None:
         for data in sets:
             results.note("ranking", data.name, rankings(options.out, data, options.trials))
             results.whole("ranking_default", chosen(results.table["ranking"]))
+    if "bounded" in options.parts:
+        for data in sets:
+            for rows in bounded(options.out, data, options.seeds, options.trials):
+                results.note("bounded", data.name, rows)
     if "robust" in options.parts:
         for data in sets:
             for robust in robustness(options.out, data, [0.0, 1e-5], min(options.seeds, 2), options.trials):
@@ -331,6 +338,28 @@ def robustness(out: Path, data: DataSet, bers: list[float], seeds: int, trials: 
             hit = inject(conversion(model, data.format).network, data.test.x[:1000], trials, seed=1)
             rows.append({"ber": ber, "seed": seed, **about["accuracy"], "critical_share": float(hit.critical.mean())})
             say(f"{data.name} robust: {rows[-1]}")
+            yield rows
+
+
+def bounded(out: Path, data: DataSet, seeds: int, trials: int) -> Any:
+    """What a constraint, and bounded outputs with it, do to clean accuracy and to the critical share of accumulator flips."""
+    usual, narrow = (recipe_of(data.name, q_scale) for q_scale in (0, BOUNDED))
+    rows = []
+    for seed in range(seeds):
+        for kind, q_scale, recipe in (
+            ("unconstrained", 0, usual),
+            ("constrained", BOUNDED, usual),
+            ("constrained, bounded", BOUNDED, narrow),
+        ):
+            model, about = trained(out, data, 8, q_scale, seed, recipe=recipe)
+            x = data.test.x[:1000]
+            hit = inject(conversion(model, data.format).network, x, trials, seed=1)
+            flips, critical = (np.bincount(hit.image, weights, len(x)) for weights in (None, hit.critical))
+            inside = cluster_wilson(critical[flips > 0] / flips[flips > 0])
+            share = {"mean": float(hit.critical.mean()), "low": inside.low, "high": inside.high}
+            bound = {"bound": recipe.bound, "epochs": recipe.epochs}
+            rows.append({"kind": kind, "q_scale": q_scale, "seed": seed, **bound, **about["accuracy"], "critical_share": share})
+            say(f"{data.name}: {rows[-1]}")
             yield rows
 
 
