@@ -46,7 +46,7 @@ class Constraints:
     slowdown: float
 
 
-CONSTRAINTS = {"digits": Constraints(0.01, 1.1), "mnist": Constraints(0.0075, 1.1)}
+CONSTRAINTS = {"digits": Constraints(0.01, 1.1), "mnist": Constraints(0.001, 1.1)}
 
 
 class Table:
