@@ -34,6 +34,21 @@ def test_bits_of_single_layers(trained: Path) -> None:
         train_file(trained, "digits", "mlp", 0, 8, 0, quiet, ["fc1=4:x"])
 
 
+def test_bounded_outputs_have_less_range_and_are_integers_like_others(tmp_path: Path) -> None:
+    def highest(name: str, bound: float) -> list[float]:
+        path = tmp_path / f"{name}.h5"
+        record = train_file(path, "digits", "digits-cnn", 8, 8, 0, quiet, float_epochs=3, epochs=1, bound=bound)
+        assert record["recipe"]["bound"] == bound
+        made = convert_file(path, "digits", q_scale=8)
+        assert made.equal == 359 * 10
+        return [float(layer.out.value(layer.out.max)) for layer in made.network.gemms]
+
+    bounded, free = highest("bounded", 0.05), highest("free", 0.0)
+    assert all(a < b for a, b in zip(bounded[:-1], free[:-1], strict=True))
+    with pytest.raises(InputError, match=r"a share of 0 to 0\.5 of the outputs may lie beyond their bound, not 0\.6"):
+        train_file(tmp_path / "a.h5", "digits", "mlp", 8, 8, 0, quiet, bound=0.6)
+
+
 def test_a_model_is_converted_on_data_or_on_random_inputs(trained: Path) -> None:
     made = convert_file(trained, "digits")
     assert made.equal == 359 * 10
