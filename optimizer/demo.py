@@ -101,7 +101,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
         gates=gates,
         array=array,
         convention=f"BER: flips per live site bit and step, all core sites. Each figure: {FINAL_LISTS} independent fault "
-        f"lists, each over all {len(test[0])} test images; t intervals over fault lists. All designs share their draws.",
+        f"lists, each over all {len(test[0])} test images; Wilson intervals over fault lists. All designs share their draws.",
         sections=[layer_section(checked)],
     )
     write(story, page)
