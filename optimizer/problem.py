@@ -215,14 +215,13 @@ def _networks(
 ) -> tuple[dict[int, Candidate], dict[str, str], int]:
     """A network for each q_scale: trained, converted, proved equal and ranked, or as an earlier run kept it."""
     x, labels = np.asarray(data.validation.x, np.int64), data.validation.y
-    about = (str(data.format), model, str(seed), str(BOUNDS.get(data.name, BOUND)), __version__)
-    given = digest(data.train.x, data.train.y, x, labels, data.test.x, *about)
+    given = digest(data.train.x, data.train.y, x, labels, data.test.x, str(data.format), model, str(seed), __version__)
     done = task("training", len(scales))
     networks: dict[int, Candidate] = {}
     names: dict[str, str] = {}
     equal = 0
     for q_scale in scales:
-        name = folder / f"{model}-q{q_scale}-{given}"
+        name = folder / f"{model}-q{q_scale}-{digest(given, repr(recipe_of(data.name, q_scale)))}"
         names[str(q_scale)] = name.name
         network, ranking, compared = kept(name) or _trained(data, model, q_scale, seed, name, x)
         equal += compared
