@@ -222,6 +222,18 @@ class Network:
         """
         return dataclasses.replace(self, important=tuple(tuple(sorted(numbers)) for numbers in important))
 
+    def addition(self, name: str) -> str | None:
+        """The layer that adds the channels of layer `name` to others, None where they may come in any order."""
+        carried = {name}
+        for follower in self.layers:
+            if not carried.intersection(follower.inputs):
+                continue
+            if isinstance(follower, Add):
+                return follower.name
+            if not isinstance(follower, Dense) and not (isinstance(follower, Conv) and not follower.depthwise):
+                carried.add(follower.name)
+        return None
+
     def permuted(self, name: str, order: Sequence[int]) -> Network:
         """The same function with output channel j of layer `name` computed as channel `order[j]` was.
 
@@ -240,12 +252,12 @@ class Network:
         layers[name] = dataclasses.replace(
             layer, weight=layer.weight[..., perm], bias=layer.bias[perm], shift=layer.shift[perm]
         )
+        if (addition := self.addition(name)) is not None:
+            raise InputError(f"the channels of {name} cannot be permuted: {addition} adds them to others")
         permuted = {name}  # tensors whose channels now come in the new order
         for follower in self.layers:
             if not permuted.intersection(follower.inputs):
                 continue
-            if isinstance(follower, Add):
-                raise InputError(f"the channels of {name} cannot be permuted: {follower.name} adds them to others")
             if isinstance(follower, Conv):
                 weight = follower.weight[:, :, perm]
                 if follower.depthwise:

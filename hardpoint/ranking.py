@@ -79,24 +79,31 @@ class Ranking:
             chosen = np.split(chosen[0], np.cumsum([s.size for s in self.neurons])[:-1])
         return tuple(mask.reshape(scores.shape) for mask, scores in zip(chosen, self.neurons, strict=True))
 
-    def permute(self, network: Network, array: Array) -> Network:
-        """`network` with its channels ordered so that the most vulnerable ones meet the array's hardened columns.
+    def orders(self, network: Network, array: Array) -> list[list[int]]:
+        """Per array layer of `network` the channel for every position, so that the most vulnerable ones meet the columns of
+        `array` that are guarded most.
 
-        Layers whose channels feed an addition, and depthwise layers, keep their order.
+        Neurons that a recompute unit computes again do not count. Layers whose channels feed an addition, and depthwise
+        layers, keep their order.
         """
+        guards, found = array.column_map.mean(axis=0), []
+        for layer, scores, important in zip(network.gemms, self.neurons, network.important, strict=True):
+            left = scores.reshape(-1).copy()
+            left[list(important)] = 0
+            fixed = (isinstance(layer, Conv) and layer.depthwise) or network.addition(layer.name) is not None
+            channels = left.reshape(-1, scores.shape[-1]).sum(axis=0)
+            found.append(list(range(len(channels))) if fixed else hardened_order(channels, guards))
+        return found
+
+    def permute(self, network: Network, array: Array) -> Network:
+        """`network` with its channels in the `orders` that bring vulnerable ones into well guarded columns; InputError where the
+        ranking is another network's."""
         meant = network.with_important(() for _ in network.gemms).digest
         if meant != self.network:
             raise InputError(f"the ranking was made for network {self.network}, not for {meant}")
-        columns = np.flatnonzero((array.column_map < array.acc_bits).any(axis=0))
-        for index, layer in enumerate(network.gemms):
-            if isinstance(layer, Conv) and layer.depthwise:
-                continue
-            order = hardened_order(self.channels(index), array.cols, columns)
-            try:
+        for layer, order in zip(network.gemms, self.orders(network, array), strict=True):
+            if order != sorted(order):
                 network = network.permuted(layer.name, order)
-            except InputError as error:
-                if "cannot be permuted" not in str(error):
-                    raise
         return network
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -129,18 +136,21 @@ class Ranking:
         return digest(self.method, self.network, *self.neurons, *self.bits)
 
 
-def hardened_order(scores: NDArray[np.float64], cols: int, hardened: NDArray[np.int64]) -> list[int]:
-    """Channel for every position n so that the highest scores lie where n mod `cols` is a hardened column.
+def hardened_order(scores: NDArray[np.float64], guards: NDArray[Any]) -> list[int]:
+    """Channel for every position n so that higher scores lie where n mod columns is a column of a lower guard column.
 
-    Positions of one kind keep the channels' own order, so that nothing moves without need.
+    `guards` holds the guard column of every array column. Among columns that are guarded alike channels keep their order, so
+    that nothing moves without need.
 
-    >>> hardened_order(np.array([1.0, 5.0, 2.0, 4.0, 3.0]), 4, np.array([0]))
+    >>> hardened_order(np.array([1.0, 5.0, 2.0, 4.0, 3.0]), np.array([14, 24, 24, 24]))
     [1, 0, 2, 4, 3]
+    >>> hardened_order(np.array([1.0, 5.0, 2.0, 4.0, 3.0]), np.array([16, 14, 18, 18]))
+    [3, 1, 0, 2, 4]
     """
-    position = np.arange(len(scores))
-    inside = np.isin(position % cols, hardened)
-    best = np.argsort(-scores, kind="stable")[: int(inside.sum())]
+    guard = np.asarray(guards)[np.arange(len(scores)) % len(guards)]
+    best = np.argsort(-scores, kind="stable")
     order = np.empty(len(scores), int)
-    order[inside] = np.sort(best)
-    order[~inside] = np.setdiff1d(position, best)
+    for value in np.unique(guard):
+        here = guard == value
+        order[here], best = np.sort(best[: here.sum()]), best[here.sum() :]
     return [int(channel) for channel in order]
