@@ -1,13 +1,13 @@
 """Measures every point of a search space: the tables that benchmarks/search.py compares optimisers on.
 
     python benchmarks/search_table.py digits                      # 3,096 points, about 12 CPU minutes
-    python benchmarks/search_table.py fashion --path FASHION      # 2,232 points, about 12
+    python benchmarks/search_table.py fashion --path FASHION      # 2,232 points, about 35
     python benchmarks/search_table.py digits fashion --costs      # LUTs anew, after the shipped costs have changed
 
 Reliability is measured by campaigns of the emulator on validation images (the same fault lists for all points that share
 sites), cost by the shipped table of synthesised parts; neither depends on the other, so they are measured once each and
-combined. A table holds per point LUTs, cycles per image, clean accuracy, and mean and standard deviation of accuracy over
-the fault lists. Points are kept in build/bench/search as they come; a stopped run goes on from there.
+combined. A table holds per point LUTs, cycles per image, clean accuracy, mean and standard deviation of accuracy over
+the fault lists, and the share of inferences that flips are expected to turn (hardpoint.optimizer.estimate). Points are kept in build/bench/search as they come; a stopped run goes on from there.
 """
 
 from __future__ import annotations
@@ -29,14 +29,15 @@ from hardpoint.hls.parts import TABLE as COSTS
 from hardpoint.hls.schedule import cycles, unit_cycles
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
+from hardpoint.optimizer.estimate import Estimate
 from hardpoint.optimizer.evaluate import Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import FULL_TMR, UNPROTECTED, accuracy_of, array_cost
 from hardpoint.optimizer.space import Space
 
 HERE = Path(__file__).parent
-FORMAT = "hardpoint search table 2"
-MEASURES = ("lut", "cycles", "clean", "accuracy", "deviation")
+FORMAT = "hardpoint search table 3"
+MEASURES = ("lut", "cycles", "clean", "accuracy", "deviation", "turned")
 LOSS_LISTS = 12
 PES = 64
 LANES = 8
@@ -86,8 +87,8 @@ SPACES = {
     "fashion": Measured(
         Space({"q_scale": (0, 8, 9), "s_th": (0.0, 0.005, 0.02)} | GUARDS | {"ib": (0, 10, 12, 14, 16)}, consistent),
         units,
-        images=500,
-        lists=16,
+        images=1000,
+        lists=24,
         seed=0,
     ),
 }
@@ -162,7 +163,9 @@ def measure(name: str, text: str) -> None:
             out.write(json.dumps(rows[-1]) + "\n")
             out.flush()
             progress.advance(task)
-    write(name, about, np.array(rows, np.float64))
+    estimate = Estimate(evaluator)
+    turned = [estimate.turned(asked.settings(*point)) for point in asked.space.points]
+    write(name, about, np.column_stack([np.array(rows, np.float64), turned]))
 
 
 def write(name: str, about: dict[str, Any], measured: Any) -> None:

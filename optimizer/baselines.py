@@ -49,7 +49,7 @@ class Penalty(Search):
             point: costs[0] + self.weight * scale * sum(max(0.0, -margin) for margin in margins)
             for point, (costs, margins) in self.told.items()
         }
-        mean, deviation = self._surrogate(values, self.space.places(candidates))
+        mean, deviation = self._surrogate(values, candidates)
         gain = (min(values.values()) - mean) / deviation
         return np.asarray(deviation * (gain * norm.cdf(gain) + norm.pdf(gain)))
 

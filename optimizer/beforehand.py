@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 from typing import Any
 
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
-from hardpoint.network import Network
 from hardpoint.optimizer.dimensions import settings_of
+from hardpoint.optimizer.estimate import Estimate, severity
 from hardpoint.optimizer.evaluate import CONSTRAINTS, Evaluator
 from hardpoint.optimizer.goal import Objective
 from hardpoint.optimizer.prices import Prices
@@ -27,7 +28,7 @@ class Beforehand:
         self.all, self._evaluator, self._prices = space, evaluator, prices
         self._goal, self._clock_ns = evaluator.goal, evaluator.array(Settings()).period_ns
         self._costs: dict[Settings, Cost | InputError | None] = {}
-        self._networks: dict[Any, Network] = {}
+        self._estimate = Estimate(evaluator)
         self._speeds: dict[Any, int] = {}
         self.space = Space(space.dimensions, lambda values: space.possible(values) and self._holds(values), space.conditions)
 
@@ -62,6 +63,15 @@ class Beforehand:
         if goal.fit is not None:
             found["board fit"] = goal.fit - self._evaluator.share(cost, self._evaluator.array(settings))[0]
         return found
+
+    def severity(self, point: Point) -> float:
+        """What faults are expected to do to a point, on a scale from 0 to 1 (`hardpoint.optimizer.estimate`)."""
+        return severity(self._estimate.turned(settings_of(self.space.named(point))))
+
+    @cached_property
+    def estimated(self) -> bool:
+        """Whether `severity` is known."""
+        return self._estimate.known(self.all.dimensions["q_scale"])
 
     def binding(self, points: Iterable[Point]) -> tuple[str, str]:
         """The constraint that keeps every one of `points` out, and in words how close they come; or why none is priced."""
@@ -111,7 +121,5 @@ class Beforehand:
         guarded = settings.ib is not None or settings.nb is not None
         key = (which, settings.rows, settings.cols, settings.dataflow, settings.dot_size, guarded)
         if key not in self._speeds:
-            if which not in self._networks:
-                self._networks[which] = self._evaluator.listed(settings)
-            self._speeds[key] = self._evaluator.cycles(self._networks[which], self._evaluator.array(settings))
+            self._speeds[key] = self._evaluator.cycles(self._estimate.listed(settings), self._evaluator.array(settings))
         return self._speeds[key]

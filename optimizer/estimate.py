@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +11,57 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.beside import unit_bits
+from hardpoint.design import Settings
 from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.faults import OVERHANG, PE_SITES, bit_table
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
+from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.ranking import Ranking
 
-__all__ = ["expected_critical"]
+__all__ = ["Estimate", "expected_critical", "severity"]
 
 REACH = 2
 """A flip of bit j of an operand moves a product about as far as column j + b - REACH does, with b bits of the other one."""
 
 ACT, WGT, MUL, CARRY, VOTE, ACC, DRAIN = range(len(PE_SITES))
+
+FEWEST = 1e-5
+"""Share of turned inferences below which designs are alike."""
+
+
+class Estimate:
+    """What flips are expected to do to the designs of `evaluator`; networks are listed once."""
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self._evaluator, self._networks = evaluator, dict[Any, Network]()
+
+    def known(self, scales: Iterable[int]) -> bool:
+        """Whether rankings of the networks for `scales` say what flips do to columns of sums."""
+        return all(self._evaluator.candidates(q_scale).ranking.bits for q_scale in scales)
+
+    def listed(self, settings: Settings) -> Network:
+        """The network of the settings with the neurons that a recompute unit computes again."""
+        which = (settings.q_scale, settings.s_th, settings.s_policy)
+        if which not in self._networks:
+            self._networks[which] = self._evaluator.listed(settings)
+        return self._networks[which]
+
+    def turned(self, settings: Settings) -> float:
+        """Share of inferences that flips are expected to turn at the evaluator's BER, to first order; may exceed 1."""
+        evaluator = self._evaluator
+        ranking, weights = evaluator.candidates(settings.q_scale).ranking, dict(evaluator.goal.weights)
+        return evaluator.ber * expected_critical(self.listed(settings), ranking, evaluator.array(settings), weights)
+
+
+def severity(turned: float) -> float:
+    """A share of turned inferences on a logarithmic scale, 0 for a hundred thousandth and less, 1 for all.
+
+    >>> severity(0.0), round(severity(0.01), 9), severity(1.0)
+    (0.0, 0.6, 1.0)
+    """
+    return 1 - math.log(max(turned, FEWEST)) / math.log(FEWEST)
 
 
 def expected_critical(
@@ -71,7 +110,7 @@ def expected_critical(
         reached[WGT] = (tiling.pixels + 1) / 2 if tiling.stationary else (used + 1) / 2
         steps = np.full(len(PE_SITES), float(gemm.k))
         steps[DRAIN] = 0.0 if tiling.stationary else array.rows - (used - 1) / 2
-        total += float((columns @ (_harms(pes, harm, array) * rate * (steps * reached)[:, None]).sum(axis=0)))
+        total += float(columns @ (_harms(pes, harm, array) * rate * (steps * reached)[:, None]).sum(axis=0))
         if again:
             steps = np.full(len(PE_SITES), float(-(-gemm.k // lanes)))
             steps[[ACT, WGT]], steps[DRAIN] = gemm.k, 1.0

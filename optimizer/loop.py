@@ -20,8 +20,8 @@ from hardpoint.optimizer.verdict import Verdict, verdict
 
 __all__ = ["Hunt", "Work"]
 
-INITIAL = 8
-"""Designs that are spread over the space before a model chooses."""
+FAULTS = ("accuracy under faults", "SDC-critical share")
+"""What faults decide."""
 FAILED = -0.1
 """Margin of what could not be evaluated."""
 
@@ -52,7 +52,7 @@ class Hunt:
         self.known = Beforehand(space, evaluator, prices)
         self.space, self.goal = self.known.space, evaluator.goal
         goal = evaluator.goal
-        self.learned = ["accuracy under faults", *(["SDC-critical share"] if goal.critical is not None else [])]
+        self.learned = [name for name in FAULTS if name != "SDC-critical share" or goal.critical is not None]
         if prices.source != "table":  # what only an evaluation may tell
             self.learned += [*(["board fit"] if goal.fit else []), *(["throughput"] if goal.throughput else [])]
         self._seed, self._warm = seed, list(warm)
@@ -89,7 +89,8 @@ class Hunt:
         strong = [point for point in strongest(self.known.all) if self.space.holds(point)]
         strong.sort(key=lambda point: self.known.objective(self.goal.minimise[0], point) or math.inf)
         warm = [point for settings in self._warm if (point := point_of(settings, self.space)) is not None]
-        return Search(self.space, len(self.learned), objectives, INITIAL, self._seed, [*strong[:1], *warm])
+        guides = [self.known.severity if name in FAULTS and self.known.estimated else None for name in self.learned]
+        return Search(self.space, len(self.learned), objectives, seed=self._seed, warm=[*strong[:1], *warm], guides=guides)
 
     def _asked(self, search: Search, count: int) -> dict[Point, Settings]:
         """The next batch."""

@@ -16,6 +16,11 @@ __all__ = ["Search", "dominates"]
 Known = Callable[[Point], float | None] | None
 """What an objective is beforehand: a function of the point, None where it must be measured; None: it always must."""
 
+Guide = Callable[[Point], float] | None
+"""What a margin is expected to fall with: a number known of every point beforehand, of the order of 0 to 1. None: nothing is."""
+
+INITIAL = 5
+"""Points that are spread over the space before a model chooses."""
 POOL = 384
 """Points of a space too large to be enumerated among which the next one is looked for."""
 ELITES = 4
@@ -28,7 +33,9 @@ class Search:
     """Ask for the next point to evaluate; tell what came out. Never proposes a point twice.
 
     One or two objectives are minimised, positive numbers whose ratios matter. A surrogate learns each constraint's margin
-    (>= 0 where it holds; large ones by their logarithm) and each objective, unless `cost` knows it beforehand (a pair for two objectives). The next point
+    (>= 0 where it holds; large ones by their logarithm) and each objective, unless `cost` knows it beforehand (a pair for
+    two objectives). Where `guides` has a guide for a constraint, the surrogate learns how far its margin is from a line that falls
+    with the guide, which is one more coordinate. The next point
     maximises the expected improvement over the best feasible point, of two objectives that of the hypervolume below the
     reference (Emmerich et al., CEC 2011), weighted by the probability that all margins hold (Schonlau, Welch and Jones 1998;
     Gardner et al., ICML 2014); until a point is feasible, the probability alone. Points that are still being evaluated
@@ -52,9 +59,10 @@ class Search:
         space: Space,
         constraints: int,
         cost: Known | tuple[Known, ...] = None,
-        initial: int = 8,
+        initial: int = INITIAL,
         seed: int = 0,
         warm: Sequence[Point] = (),
+        guides: Sequence[Guide] = (),
     ) -> None:
         self.space = space
         self.known: tuple[Known, ...] = cost if isinstance(cost, tuple) else (cost,)
@@ -63,6 +71,11 @@ class Search:
         self.told: dict[Point, tuple[tuple[float, ...], tuple[float, ...]]] = {}
         self.pending: dict[Point, None] = {}
         self._constraints, self._seed = constraints, seed
+        self._guides = tuple(guides) or (None,) * constraints
+        if len(self._guides) != constraints:
+            raise ValueError(f"a search has a guide or None for each of its {constraints} constraints, not {len(self._guides)}")
+        self._places: dict[Point, NDArray[np.float64]] = {}
+        self._guided: dict[tuple[Guide, Point], float] = {}
         self._costs: dict[Point, tuple[float | None, ...]] = {}
         self._pool = space.points if space.small else space.drawn(POOL, [seed, 0])
         self.initial = min(initial, len(self._pool))
@@ -115,7 +128,7 @@ class Search:
         if fresh and len(self.told) < max(self.initial, len(self._first)):
             point = fresh[0]
         else:
-            candidates = [one for one in self._candidates() if one not in taken]
+            candidates = self._improving([one for one in self._candidates() if one not in taken])
             point = candidates[int(self._acquisition(candidates).argmax())]
         self.pending[point] = None
         return point
@@ -144,6 +157,14 @@ class Search:
             found.update(dict.fromkeys(self.space.mutants(point, MUTANTS, [self._seed, 2, step])))
         return list(found)
 
+    def _improving(self, candidates: list[Point]) -> list[Point]:
+        """Those of `candidates` that are not known to be as bad as the best point in the one objective; all if there are none."""
+        best = self.best
+        if best is None or len(self.known) == 2:
+            return candidates
+        values = [self._objectives(point)[0] for point in candidates]
+        return [p for p, value in zip(candidates, values, strict=True) if value is None or value < best[1]] or candidates
+
     def _elites(self) -> list[Point]:
         """Where it pays to look around: the best points so far, and what comes closest to being feasible and would be better."""
         front = self.front
@@ -161,13 +182,12 @@ class Search:
     def _acquisition(self, candidates: list[Point]) -> NDArray[np.float64]:
         from scipy.stats import norm
 
-        x = self.space.places(candidates)
         feasible = np.zeros(len(candidates))  # logarithm of the probability
-        for i in range(self._constraints):
+        for i, guide in enumerate(self._guides):
             rows = {point: margins[i] for point, (_, margins) in self.told.items() if not math.isnan(margins[i])}
-            mean, deviation = self._surrogate(_compressed(rows), x)
+            mean, deviation = self._surrogate(_compressed(rows), candidates, guide)
             feasible += np.log(np.maximum(norm.cdf(mean / deviation), 1e-12))
-        objectives = [self._objective(i, candidates, x) for i in range(len(self.known))]
+        objectives = [self._objective(i, candidates) for i in range(len(self.known))]
         good = [[math.log(max(value, 1e-9)) for value in self.told[point][0]] for point in self.front]
         if not good:
             # nothing feasible yet: look where it is likeliest, cheaper first among equals
@@ -180,24 +200,36 @@ class Search:
         rows = [values for values, _ in self.told.values() if all(map(math.isfinite, values))]
         return [math.log(1.1 * max(max(row[i] for row in rows), 1e-9)) for i in range(len(self.known))]
 
-    def _objective(
-        self, number: int, candidates: list[Point], x: NDArray[np.float64]
-    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _objective(self, number: int, candidates: list[Point]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Mean and deviation of an objective's logarithm; no deviation where it is known."""
         known = [self._objectives(point)[number] for point in candidates]
         if all(value is not None for value in known):
             return np.log(np.maximum(np.array(known, np.float64), 1e-9)), np.full(len(known), 1e-9)
         rows = {point: values[number] for point, (values, _) in self.told.items() if math.isfinite(values[number])}
-        mean, deviation = self._surrogate({point: math.log(max(value, 1e-9)) for point, value in rows.items()}, x)
+        mean, deviation = self._surrogate({point: math.log(max(value, 1e-9)) for point, value in rows.items()}, candidates)
         for i, value in enumerate(known):
             if value is not None:
                 mean[i], deviation[i] = math.log(max(value, 1e-9)), 1e-9
         return mean, deviation
 
+    def _placed(self, points: Sequence[Point], guide: Guide) -> NDArray[np.float64]:
+        """Coordinates of points in the dimensions in which the space's points differ, and their guide."""
+        fresh = [point for point in points if point not in self._places]
+        self._places.update(zip(fresh, self.space.places(fresh), strict=True))
+        differ = [len(values) > 1 for values in self.space.dimensions.values()]
+        at = np.array([self._places[point] for point in points]).reshape(len(points), len(differ))
+        at = at[:, differ] if any(differ) else at
+        if guide is None:
+            return at
+        for point in points:
+            if (guide, point) not in self._guided:
+                self._guided[guide, point] = guide(point)
+        return np.column_stack([at, [self._guided[guide, point] for point in points]])
+
     def _surrogate(
-        self, rows: dict[Point, float], x: NDArray[np.float64]
+        self, rows: dict[Point, float], candidates: list[Point], guide: Guide = None
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Mean and deviation at coordinates `x` of a Gaussian process through the values of the points `rows`.
+        """Mean and deviation, at `candidates`, of a Gaussian process through the values of the points `rows`.
 
         At pending points it is taken to be certain of its own mean.
         """
@@ -208,27 +240,41 @@ class Search:
         from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
         if not rows:
-            return np.zeros(len(x)), np.ones(len(x))
+            return np.zeros(len(candidates)), np.ones(len(candidates))
         known = sorted(rows, key=self._key)
+        at, x = self._placed(known, guide), self._placed(candidates, guide)
         values = np.array([rows[point] for point in known])
-        spread = float(values.std())
+        trend = np.zeros(len(x)) if guide is None else _falling(at[:, -1], values, x[:, -1])
+        values = values if guide is None else values - _falling(at[:, -1], values, at[:, -1])
+        middle, spread = float(values.mean()), float(values.std())
         if spread < 1e-12:
-            return np.full(len(x), float(values.mean())), np.full(len(x), max(abs(float(values.mean())), 1e-3))
-        width, at = x.shape[1], self.space.places(known)
+            return trend + middle, np.full(len(x), max(abs(middle), 1e-3))
+        width = x.shape[1]
         kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern([0.5] * width, [(0.05, 20.0)] * width, nu=2.5)
         model = GaussianProcessRegressor(
             kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed
         )
-        waiting = self.space.places([point for point in self.pending if point not in rows])
+        waiting = self._placed([point for point in self.pending if point not in rows], guide)
         with warnings.catch_warnings(), threadpool_limits(1):  # threads wait for each other on matrices this small
             warnings.simplefilter("ignore")  # a bound met by a length scale is no news
-            model.fit(at, (values - values.mean()) / spread)
+            model.fit(at, (values - middle) / spread)
             if len(waiting):
-                believed = np.concatenate([(values - values.mean()) / spread, model.predict(waiting)])
+                believed = np.concatenate([(values - middle) / spread, model.predict(waiting)])
                 model.set_params(kernel=model.kernel_, optimizer=None, noise=None)
                 model.fit(np.concatenate([at, waiting]), believed)
             mean, deviation = model.predict(x, return_std=True)
-        return np.asarray(mean * spread + values.mean()), np.maximum(deviation * spread, 1e-9)
+        return np.asarray(mean * spread + middle + trend), np.maximum(deviation * spread, 1e-9)
+
+
+def _falling(guide: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The line of least squares through `values` over `guide`, at `at`; zero where it does not fall.
+
+    >>> _falling(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([0.5])).tolist()
+    [2.0]
+    """
+    middle, spread = guide.mean(), ((guide - guide.mean()) ** 2).sum()
+    slope = float(((guide - middle) * values).sum() / spread) if spread > 0 else 0.0
+    return np.asarray(values.mean() + slope * (at - middle) if slope < 0 else np.zeros(len(at)))
 
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:

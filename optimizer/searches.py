@@ -16,9 +16,9 @@ from hardpoint.optimizer.campaigns import weights_from
 from hardpoint.optimizer.dimensions import SPACE, space_from
 from hardpoint.optimizer.flow import Task, check_device, load_data
 from hardpoint.optimizer.goal import Goal, Objective
-from hardpoint.optimizer.loop import INITIAL
 from hardpoint.optimizer.prices import check_source, prices_from
 from hardpoint.optimizer.problem import Problem, Wish, pose
+from hardpoint.optimizer.search import INITIAL
 from hardpoint.optimizer.study import Study
 from hardpoint.optimizer.validation import rebuild, validate
 from hardpoint.optimizer.verdict import Verdict

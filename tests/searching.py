@@ -15,6 +15,7 @@ from hardpoint.optimizer.goal import Goal
 from hardpoint.optimizer.problem import Problem, Wish, accuracy_of
 from hardpoint.optimizer.space import Space
 from hardpoint.ranking import Ranking
+from hardpoint.training.ranking import bit_effects
 
 TINY = SPACE.narrowed(
     {
@@ -32,7 +33,7 @@ def problem(folder: Path, goal: Goal | None = None, space: Space = TINY, images:
     x = rng.integers(0, 256, (images, *network.input_shape))
     labels = network(x).argmax(axis=1)
     scores = tuple(rng.random(network.shapes[layer.name]) for layer in network.gemms)
-    ranking = Ranking(scores, "random", network.digest)
+    ranking = Ranking(scores, "random", network.digest, bits=tuple(bit_effects(network, x)))
     networks, names = {}, {}
     folder.mkdir(parents=True, exist_ok=True)
     for q_scale in space.dimensions["q_scale"]:

@@ -46,6 +46,51 @@ def test_finds_the_cheapest_feasible_point(known) -> None:
     assert hits >= 4
 
 
+def test_a_guide_makes_it_quicker() -> None:
+    """On a rough space, where values of a dimension are not ordered, and harm is known to a tenth."""
+    space, rng = Space({name: tuple(range(6)) for name in "abcd"}), np.random.default_rng(4)
+    effects, price = rng.random((4, 6)), rng.random((4, 6))
+    harm = {point: float(effects[range(4), point].sum()) for point in space.points}
+    told = {point: (value + 0.1 * rng.standard_normal()) / 4 for point, value in harm.items()}
+    costs = {point: 1 + float(price[range(4), point].sum()) for point in space.points}
+    optimum = min(costs[point] for point in space.points if harm[point] <= 1)
+
+    def needed(guide, seed: int) -> int:
+        search = Search(space, 1, costs.__getitem__, seed=seed, guides=[guide])
+        for number in range(1, 61):
+            point = search.ask()
+            search.tell(point, costs[point], [1 - harm[point]])
+            if search.best is not None and search.best[1] <= 1.02 * optimum:
+                break
+        return number
+
+    with_guide, without = (sum(needed(guide, seed) for seed in range(4)) for guide in (told.__getitem__, None))
+    assert with_guide < 0.8 * without
+
+
+def test_a_guide_that_misleads_does_little_harm() -> None:
+    optimum = min(cost(p) for p in SPACE.points if margin(p) >= 0)
+    search = Search(SPACE, 1, cost, seed=0, guides=[lambda p: (p[0] + p[1]) / 22])  # rises with what it should fall with
+    run(search, 40)
+    assert search.best is not None
+    assert search.best[1] <= 1.02 * optimum
+
+
+def test_each_constraint_has_a_guide_or_none() -> None:
+    with pytest.raises(ValueError, match="each of its 2 constraints, not 1"):
+        Search(SPACE, 2, cost, guides=[None])
+
+
+def test_what_is_known_to_be_no_better_is_not_asked_for() -> None:
+    search = Search(SPACE, 1, cost, initial=4, seed=2)
+    run(search, 4)
+    for _ in range(30):
+        best = search.best
+        point = search.ask()
+        assert best is None or cost(point) < best[1]
+        search.tell(point, cost(point), [margin(point)])
+
+
 def test_never_asks_twice_and_exhausts_the_space() -> None:
     space = Space({"x": (0, 1, 2), "y": (0, 1)})
     search = Search(space, 1, lambda p: 1.0 + p[0] + p[1], initial=2, seed=0)
