@@ -33,7 +33,7 @@ from hardpoint.design import DesignPoint, Settings
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls.boards import board, fit
 from hardpoint.hls.coverage import lacking
-from hardpoint.optimizer.estimate import Estimate, severity
+from hardpoint.optimizer.estimate import severity
 from hardpoint.optimizer.evaluate import Candidate, Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import FULL_TMR, UNPROTECTED, accuracy_of, array_cost
@@ -164,7 +164,6 @@ class Known:
 
     def __init__(self, case: Case, seed: int, out: Path) -> None:
         self.case, self.evaluator = case, case.evaluator(seed)
-        self.estimate = Estimate(self.evaluator)
         asked = {
             "networks": {str(q): made.network.digest for q, made in case.networks.items()},
             "ber": case.ber,
@@ -229,8 +228,7 @@ def find(variant: str, known: Known, seed: int, evaluations: int) -> Found:
     )
     costs = {point: luts(price(settings_of(point).array())) for point in space.points}
     begun, points = time.process_time(), list[DesignPoint]()
-    estimate, settings = known.estimate, {point: settings_of(point) for point in space.points}
-    guide = cache(lambda point: severity(estimate.turned(settings[point])))
+    guide = cache(lambda point: severity(known.evaluator.expected(settings_of(point)) or 0.0))
     search, spent = Search(space, 1, costs.__getitem__, seed=seed, guides=[guide]), 0.0
     while len(points) < evaluations and not search.exhausted:
         asked = search.ask()

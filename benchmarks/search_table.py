@@ -7,7 +7,7 @@
 Reliability is measured by campaigns of the emulator on validation images (the same fault lists for all points that share
 sites), cost by the shipped table of synthesised parts; neither depends on the other, so they are measured once each and
 combined. A table holds per point LUTs, cycles per image, clean accuracy, mean and standard deviation of accuracy over
-the fault lists, and the share of inferences that flips are expected to turn (hardpoint.optimizer.estimate). Points are kept in build/bench/search as they come; a stopped run goes on from there.
+the fault lists, and the share of inferences that flips are expected to turn (optimizer/estimate.py). Points are kept in build/bench/search as they come; a stopped run goes on from there.
 """
 
 from __future__ import annotations
@@ -29,7 +29,6 @@ from hardpoint.hls.parts import TABLE as COSTS
 from hardpoint.hls.schedule import cycles, unit_cycles
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
-from hardpoint.optimizer.estimate import Estimate
 from hardpoint.optimizer.evaluate import Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import FULL_TMR, UNPROTECTED, accuracy_of, array_cost
@@ -163,8 +162,7 @@ def measure(name: str, text: str) -> None:
             out.write(json.dumps(rows[-1]) + "\n")
             out.flush()
             progress.advance(task)
-    estimate = Estimate(evaluator)
-    turned = [estimate.turned(asked.settings(*point)) for point in asked.space.points]
+    turned = [evaluator.expected(asked.settings(*point)) for point in asked.space.points]
     write(name, about, np.column_stack([np.array(rows, np.float64), turned]))
 
 

@@ -130,7 +130,8 @@ class DesignPoint:
 
     `critical` is the SDC-critical share of inferences as (low, mean, high), `cycles` are per image. `feasible` says whether
     all constraints hold, `stage` where that was decided, `reason` why in words; `margins` holds by how much each constraint
-    does that was looked at (>= 0: it holds), `objectives` what is known of what was minimised. `sample` says how accuracy under faults was measured (trials, images, seed).
+    does that was looked at (>= 0: it holds), `objectives` what is known of what was minimised. `sample` says how accuracy under
+    faults was measured (trials, images, seed), `expected` is the share of inferences that flips were expected to turn there.
     """
 
     settings: Settings
@@ -147,6 +148,7 @@ class DesignPoint:
     critical: tuple[float, float, float] | None = None
     margins: dict[str, float] = dataclasses.field(default_factory=dict)
     objectives: dict[str, float] = dataclasses.field(default_factory=dict)
+    expected: float | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:

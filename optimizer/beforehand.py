@@ -12,7 +12,7 @@ from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
 from hardpoint.optimizer.dimensions import settings_of
-from hardpoint.optimizer.estimate import Estimate, severity
+from hardpoint.optimizer.estimate import severity
 from hardpoint.optimizer.evaluate import CONSTRAINTS, Evaluator
 from hardpoint.optimizer.goal import Objective
 from hardpoint.optimizer.prices import Prices
@@ -28,7 +28,6 @@ class Beforehand:
         self.all, self._evaluator, self._prices = space, evaluator, prices
         self._goal, self._clock_ns = evaluator.goal, evaluator.array(Settings()).period_ns
         self._costs: dict[Settings, Cost | InputError | None] = {}
-        self._estimate = Estimate(evaluator)
         self._speeds: dict[Any, int] = {}
         self.space = Space(space.dimensions, lambda values: space.possible(values) and self._holds(values), space.conditions)
 
@@ -66,12 +65,12 @@ class Beforehand:
 
     def severity(self, point: Point) -> float:
         """What faults are expected to do to a point, on a scale from 0 to 1 (`hardpoint.optimizer.estimate`)."""
-        return severity(self._estimate.turned(settings_of(self.space.named(point))))
+        return severity(self._evaluator.expected(settings_of(self.space.named(point))) or 0.0)
 
     @cached_property
     def estimated(self) -> bool:
-        """Whether `severity` is known."""
-        return self._estimate.known(self.all.dimensions["q_scale"])
+        """Whether it is known what faults are expected to do."""
+        return all(self._evaluator.candidates(q_scale).ranking.bits for q_scale in self.all.dimensions["q_scale"])
 
     def binding(self, points: Iterable[Point]) -> tuple[str, str]:
         """The constraint that keeps every one of `points` out, and in words how close they come; or why none is priced."""
@@ -121,5 +120,5 @@ class Beforehand:
         guarded = settings.ib is not None or settings.nb is not None
         key = (which, settings.rows, settings.cols, settings.dataflow, settings.dot_size, guarded)
         if key not in self._speeds:
-            self._speeds[key] = self._evaluator.cycles(self._estimate.listed(settings), self._evaluator.array(settings))
+            self._speeds[key] = self._evaluator.cycles(self._evaluator.listed(settings), self._evaluator.array(settings))
         return self._speeds[key]

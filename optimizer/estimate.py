@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 
 from hardpoint.array import Array
 from hardpoint.beside import unit_bits
-from hardpoint.design import Settings
 from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.faults import OVERHANG, PE_SITES, bit_table
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
-from hardpoint.optimizer.evaluate import Evaluator
 from hardpoint.ranking import Ranking
 
-__all__ = ["Estimate", "expected_critical", "severity"]
+__all__ = ["expected_critical", "severity"]
 
 REACH = 2
 """A flip of bit j of an operand moves a product about as far as column j + b - REACH does, with b bits of the other one."""
@@ -29,30 +27,6 @@ ACT, WGT, MUL, CARRY, VOTE, ACC, DRAIN = range(len(PE_SITES))
 
 FEWEST = 1e-5
 """Share of turned inferences below which designs are alike."""
-
-
-class Estimate:
-    """What flips are expected to do to the designs of `evaluator`; networks are listed once."""
-
-    def __init__(self, evaluator: Evaluator) -> None:
-        self._evaluator, self._networks = evaluator, dict[Any, Network]()
-
-    def known(self, scales: Iterable[int]) -> bool:
-        """Whether rankings of the networks for `scales` say what flips do to columns of sums."""
-        return all(self._evaluator.candidates(q_scale).ranking.bits for q_scale in scales)
-
-    def listed(self, settings: Settings) -> Network:
-        """The network of the settings with the neurons that a recompute unit computes again."""
-        which = (settings.q_scale, settings.s_th, settings.s_policy)
-        if which not in self._networks:
-            self._networks[which] = self._evaluator.listed(settings)
-        return self._networks[which]
-
-    def turned(self, settings: Settings) -> float:
-        """Share of inferences that flips are expected to turn at the evaluator's BER, to first order; may exceed 1."""
-        evaluator = self._evaluator
-        ranking, weights = evaluator.candidates(settings.q_scale).ranking, dict(evaluator.goal.weights)
-        return evaluator.ber * expected_critical(self.listed(settings), ranking, evaluator.array(settings), weights)
 
 
 def severity(turned: float) -> float:

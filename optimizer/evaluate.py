@@ -21,6 +21,7 @@ from hardpoint.errors import InputError
 from hardpoint.host.campaign import Engine, Job
 from hardpoint.host.drawing import draw
 from hardpoint.network import Network
+from hardpoint.optimizer.estimate import expected_critical
 from hardpoint.optimizer.goal import Goal, Objective
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
@@ -39,6 +40,14 @@ class Candidate:
     network: Network
     ranking: Ranking
     accuracy: float
+    _listed: dict[tuple[float, str], Network] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def listed(self, share: float, policy: str) -> Network:
+        """The network with its most vulnerable neurons listed for a recompute unit (`Ranking.important`)."""
+        if (share, policy) not in self._listed:
+            chosen = self.ranking.important(share, policy)
+            self._listed[share, policy] = self.network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
+        return self._listed[share, policy]
 
 
 @dataclass(frozen=True)
@@ -91,10 +100,15 @@ class Evaluator:
     def listed(self, settings: Settings) -> Network:
         """The network with the neurons that a recompute unit computes again, its channels in their own order."""
         candidate = self.candidates(settings.q_scale)
-        if not settings.dot_size:
-            return candidate.network
-        chosen = candidate.ranking.important(settings.s_th, settings.s_policy)
-        return candidate.network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
+        return candidate.listed(settings.s_th, settings.s_policy) if settings.dot_size else candidate.network
+
+    def expected(self, settings: Settings) -> float | None:
+        """Share of inferences that flips are expected to turn at the BER, to first order; it may exceed 1. None where the
+        ranking does not say what flips do to columns."""
+        ranking = self.candidates(settings.q_scale).ranking
+        if not ranking.bits:
+            return None
+        return self.ber * expected_critical(self.listed(settings), ranking, self.array(settings), dict(self.goal.weights))
 
     def array(self, settings: Settings) -> Array:
         """The array of the settings on the goal's board."""
@@ -242,6 +256,7 @@ class Evaluator:
         return dataclasses.replace(
             point, stage="faults", feasible=holds, reason=reason, ber=self.ber, accuracy=tried.range, sample=sample,
             critical=None if critical is None else (critical.low, critical.mean, critical.high), margins=margins,
+            expected=self.expected(point.settings),
         )  # fmt: skip
 
     def margin(self, point: DesignPoint) -> float:

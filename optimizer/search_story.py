@@ -19,6 +19,11 @@ from hardpoint.optimizer.study import Study
 
 __all__ = ["layer_section", "story_of_study"]
 
+LEAST = 1e-5
+"""Expected share of turned inferences that is drawn for less."""
+MARKS = 3
+"""Designs that a picture of expectations needs."""
+
 
 def story_of_study(source: Path) -> Story:
     """The story of the study in `source`."""
@@ -39,6 +44,8 @@ def story_of_study(source: Path) -> Story:
                 costs.setdefault(row["name"], Cost.restore(row["cost"]))
     else:
         checked = None
+    if (foreseen := _foreseen(points)) is not None:
+        sections.append(foreseen)
     if best is not None and (parts := of_breakdown(best.settings.array(), str(best.settings))) is not None:
         sections.append(parts)
     return Story(
@@ -130,6 +137,35 @@ def _front(points: Sequence[DesignPoint], verdict: Mapping[str, Any] | None, min
     )  # fmt: skip
     figure = Figure(picture, "Designs on the front meet all constraints, and none is better in both objectives.")
     return Section("Pareto front", [figure], [Table(["design", minimise[0].label, minimise[1].label, "#"], rows)])
+
+
+def _foreseen(points: Sequence[DesignPoint]) -> Section | None:
+    """What flips were expected to do to every design before it was measured, and what they did."""
+    series: dict[str, list[Mark]] = {"meets all": [], "fails one": []}
+    for i, point in enumerate(points):
+        if point.expected is None or point.accuracy is None or point.clean_accuracy is None:
+            continue
+        high, mean, low = (100 * (point.clean_accuracy - value) for value in point.accuracy)
+        says = f"{i + 1}: {point.settings}; expected {100 * point.expected:.3g} %, lost {mean:.2f} points [{low:.2f}, {high:.2f}]"
+        mark = Mark(100 * max(point.expected, LEAST), low, mean, high, says)
+        series["meets all" if point.feasible else "fails one"].append(mark)
+    marks = [mark for several in series.values() for mark in several]
+    if len(marks) < MARKS or len({mark.x for mark in marks}) == 1 or len({mark.mean for mark in marks}) == 1:
+        return None
+    from scipy.stats import spearmanr
+
+    rank = float(spearmanr([mark.x for mark in marks], [mark.mean for mark in marks]).statistic)
+    picture = curves(
+        {name: several for name, several in series.items() if several},
+        "inferences that flips are expected to turn (%), before a fault is played", "accuracy lost under faults (points)",
+        "Expected and measured", logarithmic=True, joined=False,
+    )  # fmt: skip
+    text = (
+        f"To first order, from the ranking of each network; intervals over fault lists. Rank correlation over {len(marks)} designs: "
+        f"{rank:.2f}. The search takes the estimate for a guide, and measures every design that it judges. Less than {100 * LEAST:g} % "
+        "stands there."
+    )
+    return Section("Expected and measured", [Figure(picture, text)])
 
 
 def layer_section(checked: Mapping[str, Any]) -> Section:

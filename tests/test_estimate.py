@@ -54,7 +54,8 @@ def test_every_guard_lowers_it(ranked, dataflow) -> None:
         return expected_critical(network, ranking, Array(4, 4, guards, classes, dataflow=dataflow))
 
     falling = [estimate(Guard()), *(estimate(Guard(column)) for column in (20, 16, 12, 8, 4, 0))]
-    assert falling == sorted(falling, reverse=True) and len(set(falling)) == len(falling)
+    assert falling == sorted(falling, reverse=True)
+    assert len(set(falling)) == len(falling)
     assert estimate(Guard(0, operand=True, drain=True)) == 0
     assert estimate(Guard(12, operand=True)) < estimate(Guard(12))
     mixed = estimate(Guard(16), Guard(8), classes=(1, 0, 0, 0))
@@ -79,7 +80,8 @@ def test_site_weights_count(ranked) -> None:
     array = Array(4, 4, (Guard(14),))
     parts = [expected_critical(network, ranking, array, {site: float(site == one) for site in sites}) for one in sites]
     assert sum(parts) == pytest.approx(expected_critical(network, ranking, array))
-    assert parts[sites.index("vote")] == 0 and all(part > 0 for one, part in zip(sites, parts, strict=True) if one != "vote")
+    assert parts[sites.index("vote")] == 0
+    assert all(part > 0 for one, part in zip(sites, parts, strict=True) if one != "vote")
     assert expected_critical(network, ranking, array, {"acc": 3.0}) > expected_critical(network, ranking, array)
 
 
