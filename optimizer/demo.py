@@ -22,7 +22,7 @@ from hardpoint.optimizer.flow import Task, engine_on, load_data
 from hardpoint.optimizer.goal import Goal
 from hardpoint.optimizer.problem import Wish, accuracy_of, array_cost, pose
 from hardpoint.optimizer.report import Rate, Story, rate_of, write
-from hardpoint.optimizer.search_story import layer_section
+from hardpoint.optimizer.search_story import expected_section, layer_section
 from hardpoint.optimizer.study import Study
 from hardpoint.optimizer.validation import rebuild, validate
 
@@ -102,7 +102,7 @@ def run(out: Path, seed: int, task: Task) -> dict[str, Any]:
         array=array,
         convention=f"BER: flips per live site bit and step, all core sites. Each figure: {FINAL_LISTS} independent fault "
         f"lists, each over all {len(test[0])} test images; Wilson intervals over fault lists. All designs share their draws.",
-        sections=[layer_section(checked)],
+        sections=[layer_section(checked), *([foreseen] if (foreseen := expected_section(study.points)) else [])],
     )
     write(story, page)
     accuracy: dict[str, dict[str, list[float]]] = {name: {} for name in designs}

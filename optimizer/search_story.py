@@ -17,7 +17,7 @@ from hardpoint.optimizer.report import Figure, Section, Story, Table
 from hardpoint.optimizer.sections import count, of_breakdown
 from hardpoint.optimizer.study import Study
 
-__all__ = ["layer_section", "story_of_study"]
+__all__ = ["expected_section", "layer_section", "story_of_study"]
 
 LEAST = 1e-5
 """Expected share of turned inferences that is drawn for less."""
@@ -44,7 +44,7 @@ def story_of_study(source: Path) -> Story:
                 costs.setdefault(row["name"], Cost.restore(row["cost"]))
     else:
         checked = None
-    if (foreseen := _foreseen(points)) is not None:
+    if (foreseen := expected_section(points)) is not None:
         sections.append(foreseen)
     if best is not None and (parts := of_breakdown(best.settings.array(), str(best.settings))) is not None:
         sections.append(parts)
@@ -139,7 +139,7 @@ def _front(points: Sequence[DesignPoint], verdict: Mapping[str, Any] | None, min
     return Section("Pareto front", [figure], [Table(["design", minimise[0].label, minimise[1].label, "#"], rows)])
 
 
-def _foreseen(points: Sequence[DesignPoint]) -> Section | None:
+def expected_section(points: Sequence[DesignPoint]) -> Section | None:
     """What flips were expected to do to every design before it was measured, and what they did."""
     series: dict[str, list[Mark]] = {"meets all": [], "fails one": []}
     for i, point in enumerate(points):
@@ -157,11 +157,11 @@ def _foreseen(points: Sequence[DesignPoint]) -> Section | None:
     rank = float(spearmanr([mark.x for mark in marks], [mark.mean for mark in marks]).statistic)
     picture = curves(
         {name: several for name, several in series.items() if several},
-        "inferences that flips are expected to turn (%), before a fault is played", "accuracy lost under faults (points)",
+        "inferences expected to turn (%)", "accuracy lost under faults (points)",
         "Expected and measured", logarithmic=True, joined=False,
     )  # fmt: skip
     text = (
-        f"To first order, from the ranking of each network; intervals over fault lists. Rank correlation over {len(marks)} designs: "
+        f"How many inferences flips turn, to first order, by the ranking of each network and before a fault is played; intervals over fault lists. Rank correlation over {len(marks)} designs: "
         f"{rank:.2f}. The search takes the estimate for a guide, and measures every design that it judges. Less than {100 * LEAST:g} % "
         "stands there."
     )
