@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardpoint.optimizer.space import Point, Space
+from hardpoint.optimizer.surrogate import compressed, falling, process
 
 __all__ = ["Search", "dominates"]
 
@@ -185,7 +186,7 @@ class Search:
         feasible = np.zeros(len(candidates))  # logarithm of the probability
         for i, guide in enumerate(self._guides):
             rows = {point: margins[i] for point, (_, margins) in self.told.items() if not math.isnan(margins[i])}
-            mean, deviation = self._surrogate(_compressed(rows), candidates, guide)
+            mean, deviation = self._surrogate(compressed(rows), candidates, guide)
             feasible += np.log(np.maximum(norm.cdf(mean / deviation), 1e-12))
         objectives = [self._objective(i, candidates) for i in range(len(self.known))]
         good = [[math.log(max(value, 1e-9)) for value in self.told[point][0]] for point in self.front]
@@ -233,48 +234,16 @@ class Search:
 
         At pending points it is taken to be certain of its own mean.
         """
-        import warnings
-
-        from skopt.learning import GaussianProcessRegressor
-        from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
-        from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
-
         if not rows:
             return np.zeros(len(candidates)), np.ones(len(candidates))
         known = sorted(rows, key=self._key)
         at, x = self._placed(known, guide), self._placed(candidates, guide)
-        values = np.array([rows[point] for point in known])
-        trend = np.zeros(len(x)) if guide is None else _falling(at[:, -1], values, x[:, -1])
-        values = values if guide is None else values - _falling(at[:, -1], values, at[:, -1])
-        middle, spread = float(values.mean()), float(values.std())
-        if spread < 1e-12:
-            return trend + middle, np.full(len(x), max(abs(middle), 1e-3))
-        width = x.shape[1]
-        kernel = ConstantKernel(1.0, (0.05, 20.0)) * Matern([0.5] * width, [(0.05, 20.0)] * width, nu=2.5)
-        model = GaussianProcessRegressor(
-            kernel, alpha=1e-6, noise="gaussian", n_restarts_optimizer=0, random_state=self._seed
-        )
+        values, trend = np.array([rows[point] for point in known]), np.zeros(len(x))
+        if guide is not None:
+            values, trend = values - falling(at[:, -1], values, at[:, -1]), falling(at[:, -1], values, x[:, -1])
         waiting = self._placed([point for point in self.pending if point not in rows], guide)
-        with warnings.catch_warnings(), threadpool_limits(1):  # threads wait for each other on matrices this small
-            warnings.simplefilter("ignore")  # a bound met by a length scale is no news
-            model.fit(at, (values - middle) / spread)
-            if len(waiting):
-                believed = np.concatenate([(values - middle) / spread, model.predict(waiting)])
-                model.set_params(kernel=model.kernel_, optimizer=None, noise=None)
-                model.fit(np.concatenate([at, waiting]), believed)
-            mean, deviation = model.predict(x, return_std=True)
-        return np.asarray(mean * spread + middle + trend), np.maximum(deviation * spread, 1e-9)
-
-
-def _falling(guide: NDArray[np.float64], values: NDArray[np.float64], at: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The line of least squares through `values` over `guide`, at `at`; zero where it does not fall.
-
-    >>> _falling(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([0.5])).tolist()
-    [2.0]
-    """
-    middle, spread = guide.mean(), ((guide - guide.mean()) ** 2).sum()
-    slope = float(((guide - middle) * values).sum() / spread) if spread > 0 else 0.0
-    return np.asarray(values.mean() + slope * (at - middle) if slope < 0 else np.zeros(len(at)))
+        mean, deviation = process(at, values, x, waiting, self._seed)
+        return mean + trend, deviation
 
 
 def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
@@ -289,19 +258,6 @@ def dominates(a: Sequence[float], b: Sequence[float]) -> bool:
 def _least(margins: Iterable[float]) -> float:
     """The least margin, where none is known as if it were just missed."""
     return min((-1.0 if math.isnan(margin) else margin for margin in margins), default=0.0)
-
-
-def _compressed(margins: dict[Point, float]) -> dict[Point, float]:
-    """Margins as inverse hyperbolic sines in units of their median magnitude.
-
-    Signs stay, small margins as well, and large ones count by their logarithm: a design that loses all accuracy says no
-    more about where the limit runs than one that loses a tenth, and would set the scale on which all others look alike.
-
-    >>> _compressed({("a",): -0.01, ("b",): 0.01, ("c",): -10.0})
-    {('a',): -0.881373587019543, ('b',): 0.881373587019543, ('c',): -7.600902709541988}
-    """
-    scale = float(np.median(np.abs(list(margins.values())))) if margins else 0.0
-    return {point: math.asinh(margin / scale) if scale > 0 else margin for point, margin in margins.items()}
 
 
 def _improvement(objectives: list[Any], good: list[list[float]], worst: list[float]) -> NDArray[np.float64]:
