@@ -134,6 +134,8 @@ def overhead(table: Table) -> float:
     """The optimiser's own processor seconds over 100 evaluations."""
     search, begun = table.search("bayesian", 0), time.process_time()
     for _ in range(100):
+        if search.exhausted:
+            break
         table.tell(search, search.ask())
     return round(time.process_time() - begun, 2)
 

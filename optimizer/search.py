@@ -117,19 +117,22 @@ class Search:
 
     @property
     def exhausted(self) -> bool:
-        """Whether every point of a small space, or of all that were drawn, was told or is pending."""
-        return all(point in self.told or point in self.pending for point in self._pool)
+        """Whether every point of a small space is told, pending, or known to be no better than the best one; of a larger one
+        whether all that were drawn are told or pending."""
+        left = [point for point in self._pool if point not in self.told and point not in self.pending]
+        return not (self._improving(left) if self.space.small else left)
 
     def ask(self) -> Point:
         """The next point to evaluate; it stays pending until it is told."""
         taken = {*self.told, *self.pending}
         if self.exhausted:
-            raise StopIteration("every point of the space has been evaluated")
+            raise StopIteration("no point of the space is left that could be better")
         fresh = [point for point in self._first if point not in taken]
         if fresh and len(self.told) < max(self.initial, len(self._first)):
             point = fresh[0]
         else:
-            candidates = self._improving([one for one in self._candidates() if one not in taken])
+            candidates = [one for one in self._candidates() if one not in taken]
+            candidates = self._improving(candidates) or candidates
             point = candidates[int(self._acquisition(candidates).argmax())]
         self.pending[point] = None
         return point
@@ -159,12 +162,12 @@ class Search:
         return list(found)
 
     def _improving(self, candidates: list[Point]) -> list[Point]:
-        """Those of `candidates` that are not known to be as bad as the best point in the one objective; all if there are none."""
+        """Those of `candidates` that are not known to be as bad as the best point in the one objective."""
         best = self.best
         if best is None or len(self.known) == 2:
             return candidates
         values = [self._objectives(point)[0] for point in candidates]
-        return [p for p, value in zip(candidates, values, strict=True) if value is None or value < best[1]] or candidates
+        return [p for p, value in zip(candidates, values, strict=True) if value is None or value < best[1]]
 
     def _elites(self) -> list[Point]:
         """Where it pays to look around: the best points so far, and what comes closest to being feasible and would be better."""

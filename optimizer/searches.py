@@ -139,6 +139,8 @@ def _said(verdict: Verdict, request: Request) -> Lines:
         luts = "" if cost is None or cost.lut is None else f"{cost.lut:,.0f} LUTs ({cost.source}); "
         lines.append(f"found: {point.settings}")
         lines.append(f"  {luts}{point.reason}")
+    if verdict.found is not None and verdict.complete:
+        lines.append("  nothing is left in the space that could be better")
     return [*lines, f"study: {request.study}"]
 
 

@@ -99,10 +99,24 @@ def test_never_asks_twice_and_exhausts_the_space() -> None:
         point = search.ask()
         assert point not in asked
         asked.append(point)
-        search.tell(point, 1.0 + sum(point), [point[0] - 1.5])
+        search.tell(point, 1.0 + sum(point), [-1.0])
     assert sorted(asked) == sorted(space.points)
     with pytest.raises(StopIteration):
         search.ask()
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_it_ends_where_nothing_better_is_left(known) -> None:
+    """Where costs are known, what costs more than a feasible point need not be looked at to know the best one."""
+    space = SPACE.narrowed({"x": range(2, 9), "y": range(3, 10), "z": [False]})
+    search = Search(space, 1, cost if known else None, seed=0)
+    while not search.exhausted:
+        point = search.ask()
+        search.tell(point, cost(point), [margin(point)])
+    assert search.best is not None
+    assert search.best[1] == min(cost(p) for p in space.points if margin(p) >= 0)
+    assert (len(search.told) < len(space.points)) == known
+    assert not known or all(p in search.told for p in space.points if cost(p) < search.best[1])
 
 
 def test_told_points_determine_the_next_one() -> None:

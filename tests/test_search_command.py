@@ -57,7 +57,7 @@ def test_a_search_is_validated_emitted_and_told(small: None, tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
     assert value["verdict"] == "found"
-    assert value["evaluated"] == 12
+    assert value["evaluated"] == 12 or (value["complete"] and value["evaluated"] > 5)
     names = [row["name"] for row in value["validation"]["designs"]]
     assert names == ["found design", "without algorithm", "without architecture", "without circuit", "unprotected", "full TMR"]
     assert value["validation"]["seed"] == 2
@@ -68,6 +68,8 @@ def test_a_search_is_validated_emitted_and_told(small: None, tmp_path: Path) -> 
     assert "without architecture" in page
     assert re.search(r"fresh fault lists it keeps [\d.]+ % \[[\d., ]+\]", page)
     assert "at least 0.9400" in page
+    assert "Expected and measured" in page
+    assert "Rank correlation over" in page
 
 
 def test_it_goes_on_and_refuses_another_question(small: None, tmp_path: Path) -> None:
