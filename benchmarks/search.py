@@ -51,7 +51,7 @@ class Constraints:
     slowdown: float
 
 
-CONSTRAINTS = {"digits": Constraints(0.007, 1.1), "fashion": Constraints(0.008, 1.1)}
+CONSTRAINTS = {"digits": Constraints(0.007, 1.1), "fashion": Constraints(0.006, 1.1)}
 
 
 class Table:

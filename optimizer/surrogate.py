@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Hashable
+from functools import cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,7 +32,6 @@ def process(at: Vector, values: Vector, x: Vector, waiting: Vector, seed: int) -
     """
     from skopt.learning import GaussianProcessRegressor
     from skopt.learning.gaussian_process.kernels import ConstantKernel, Matern
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     middle, spread = float(values.mean()), float(values.std())
     if spread < 1e-12:
@@ -46,7 +46,7 @@ def process(at: Vector, values: Vector, x: Vector, waiting: Vector, seed: int) -
         return found.x, float(found.fun)
 
     model = GaussianProcessRegressor(kernel, alpha=JITTER, noise="gaussian", optimizer=likeliest, random_state=seed)
-    with warnings.catch_warnings(), threadpool_limits(1):  # threads wait for each other on matrices this small
+    with warnings.catch_warnings(), _threads().limit(limits=1):  # they wait for each other on matrices this small
         warnings.simplefilter("ignore")  # a bound met by a length scale is no news
         model.fit(at, known)
         if len(waiting):
@@ -55,6 +55,14 @@ def process(at: Vector, values: Vector, x: Vector, waiting: Vector, seed: int) -
             model.fit(np.concatenate([at, waiting]), believed)
         mean, deviation = model.predict(x, return_std=True)
     return np.asarray(mean * spread + middle), np.maximum(deviation * spread, 1e-9)
+
+
+@cache
+def _threads() -> Any:
+    """Libraries with threads of their own; to look for them takes milliseconds."""
+    from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+
+    return ThreadpoolController()
 
 
 def unlikeliness(theta: Vector, at: Vector, values: Vector) -> tuple[float, Vector]:
