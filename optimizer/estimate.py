@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hardpoint.array import Array
+from hardpoint.array import Array, Guard
 from hardpoint.beside import unit_bits
 from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
@@ -18,7 +19,7 @@ from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
 
-__all__ = ["expected_critical", "severity"]
+__all__ = ["Expectation", "expected_critical", "severity"]
 
 REACH = 2
 """A flip of bit j of an operand moves a product about as far as column j + b - REACH does, with b bits of the other one."""
@@ -61,35 +62,90 @@ def expected_critical(
     >>> [round(expected_critical(net, ranking, Array(2, 2, (guard,))), 1) for guard in guards]
     [174.6, 89.9, 88.0, 0.0]
     """
-    if not ranking.bits:
-        raise InputError("an estimate needs a ranking that says what flips do to the columns of sums")
-    table = check_weights(weights)
-    rate = np.array([table[site] for site in PE_SITES])[:, None]
-    pes, unit = _alone(bit_table(array)[:, :, : array.rows]).mean(axis=1), _alone(unit_bits(array))
-    lanes = 1 if array.recompute is None else array.recompute.lanes
-    total = 0.0
-    rows = zip(ranking.neurons, ranking.bits, ranking.orders(network, array), array.shifts(network), strict=True)
-    for i, (scores, effects, order, shift) in enumerate(rows):
-        gemm, tiling = network.gemm(i), Tiling.of(network.gemm(i), array)
-        harm = _by_column(effects, shift, array.acc_bits)
-        step = scores.reshape(-1) / (gemm.k if ranking.provenance.get("exposure", True) else 1)  # of one step's flips
-        again = list(network.important[i])
-        once = step.copy()
-        once[again] = 0
-        channels = once.reshape(-1, scores.shape[-1]).sum(axis=0)[order]
-        columns = np.bincount(np.arange(len(channels)) % array.cols, channels, array.cols)
-        used = min(gemm.m, array.rows)
-        reached = np.ones(len(PE_SITES))
-        reached[ACT] = 1.0 if gemm.depthwise else (min(gemm.n, array.cols) + 1) / 2
-        reached[WGT] = (tiling.pixels + 1) / 2 if tiling.stationary else (used + 1) / 2
-        steps = np.full(len(PE_SITES), float(gemm.k))
-        steps[DRAIN] = 0.0 if tiling.stationary else array.rows - (used - 1) / 2
-        total += float(columns @ (_harms(pes, harm, array) * rate * (steps * reached)[:, None]).sum(axis=0))
-        if again:
-            steps = np.full(len(PE_SITES), float(-(-gemm.k // lanes)))
-            steps[[ACT, WGT]], steps[DRAIN] = gemm.k, 1.0
-            total += float(step[again].sum() * (_harms(unit[:, None], harm, array)[:, 0] * rate[:, 0] * steps).sum())
-    return total
+    return Expectation(network, ranking, weights).critical(array)
+
+
+class Expectation:
+    """`expected_critical` for many arrays: what designs have in common is worked out once."""
+
+    def __init__(self, network: Network, ranking: Ranking, weights: Mapping[str, float] | None = None) -> None:
+        if not ranking.bits:
+            raise InputError("an estimate needs a ranking that says what flips do to the columns of sums")
+        table = check_weights(weights)
+        self._network, self._ranking = network, ranking
+        self._rates = np.array([table[site] for site in PE_SITES])
+        gemms = [network.gemm(i) for i in range(len(network.gemms))]
+        exposed = ranking.provenance.get("exposure", True)
+        self._step = [
+            scores.reshape(-1) / (gemm.k if exposed else 1) for scores, gemm in zip(ranking.neurons, gemms, strict=True)
+        ]  # harm of the flips of one step, per neuron
+        self._again = np.array(
+            [step[list(listed)].sum() for step, listed in zip(self._step, network.important, strict=True)]
+        )
+        self._known: dict[Any, NDArray[np.float64]] = {}
+
+    def critical(self, array: Array) -> float:
+        """Expected SDC-critical flips per inference on `array` at a BER of 1."""
+        numbers = array.per_pe(array.guards.index)
+        flips = np.array([self._flips(array, guard) for guard in array.guards])[numbers].mean(axis=0)
+        total = float((self._columns(array) * flips).sum())
+        return total if array.recompute is None else total + float(self._again @ self._unit_flips(array))
+
+    def _columns(self, array: Array) -> NDArray[np.float64]:
+        """Harm of one step's flips in the neurons of every array column and layer: (columns, layers)."""
+        guards = np.unique(array.column_map.mean(axis=0), return_inverse=True)[1]  # only their order matters
+        key = ("columns", tuple(guards.tolist()))
+        if key not in self._known:
+            found = []
+            orders = self._ranking.orders(self._network, array)
+            for step, listed, order in zip(self._step, self._network.important, orders, strict=True):
+                once = step.copy()
+                once[list(listed)] = 0
+                channels = once.reshape(-1, len(order)).sum(axis=0)[order]
+                found.append(np.bincount(np.arange(len(order)) % array.cols, channels, array.cols).astype(np.float64))
+            self._known[key] = np.array(found, np.float64).T
+        return self._known[key]
+
+    def _flips(self, array: Array, guard: Guard) -> NDArray[np.float64]:
+        """Flips that count, per layer, in a PE of `array` with `guard`: bits of one copy x steps, by what they harm."""
+        key = (guard, _frame(array))
+        if key not in self._known:
+            alike = dataclasses.replace(array, guards=(guard,), classes=(), recompute=None)
+            alone, found = _alone(bit_table(alike)[:, :, : array.rows, 0]).mean(axis=1), []
+            for i, harm in enumerate(self._harms(array)):
+                gemm, tiling = self._network.gemm(i), Tiling.of(self._network.gemm(i), array)
+                used = min(gemm.m, array.rows)
+                reached = np.full(len(PE_SITES), float(gemm.k))  # neurons x steps
+                reached[ACT] *= 1.0 if gemm.depthwise else (min(gemm.n, array.cols) + 1) / 2
+                reached[WGT] *= (tiling.pixels + 1) / 2 if tiling.stationary else (used + 1) / 2
+                reached[DRAIN] = 0.0 if tiling.stationary else array.rows - (used - 1) / 2
+                found.append((alone * harm).sum(axis=1) @ (self._rates * reached))
+            self._known[key] = np.array(found)
+        return self._known[key]
+
+    def _unit_flips(self, array: Array) -> NDArray[np.float64]:
+        """The same of a neuron in the recompute unit."""
+        key = (array.recompute, _frame(array))
+        if key not in self._known and array.recompute is not None:
+            alone, found = _alone(unit_bits(array)), []
+            for i, harm in enumerate(self._harms(array)):
+                k = self._network.gemm(i).k
+                steps = np.full(len(PE_SITES), float(-(-k // array.recompute.lanes)))
+                steps[[ACT, WGT]], steps[DRAIN] = k, 1.0
+                found.append((alone * harm).sum(axis=1) @ (self._rates * steps))
+            self._known[key] = np.array(found)
+        return self._known[key]
+
+    def _harms(self, array: Array) -> list[NDArray[np.float64]]:
+        """Per layer, the share of a neuron's harm that a flip in each of 64 bits of every site does: (sites, 64)."""
+        shifts = array.shifts(self._network)
+        return [_by_bit(effects, shift, array) for effects, shift in zip(self._ranking.bits, shifts, strict=True)]
+
+
+def _frame(array: Array) -> tuple[Any, ...]:
+    """What matters of an array besides its guards."""
+    size = (array.rows, array.cols, array.dataflow, array.depth)
+    return (*size, array.act_bits, array.wgt_bits, array.acc_bits, array.policy, array.headroom)
 
 
 def _alone(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
@@ -104,21 +160,13 @@ def _columns(masks: NDArray[np.uint64]) -> NDArray[np.float64]:
     return (masks[..., None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)).astype(np.float64)
 
 
-def _by_column(effects: NDArray[np.float64], shift: int, bits: int) -> NDArray[np.float64]:
-    """How a neuron's harm is shared among columns, which policy `configurable` moves up by `shift`."""
-    known = effects[: bits - shift]
+def _by_bit(effects: NDArray[np.float64], shift: int, array: Array) -> NDArray[np.float64]:
+    """How a neuron's harm is shared among bits; policy `configurable` moves columns up by `shift`."""
+    known = effects[: array.acc_bits - shift]
     harm = known[:, 0] * known[:, 1] ** 2
-    found = np.zeros(64)
-    found[shift : shift + len(harm)] = harm / max(float(harm.sum()), 1e-300)
-    return found
-
-
-def _harms(alone: NDArray[np.float64], harm: NDArray[np.float64], array: Array) -> NDArray[np.float64]:
-    """Harm per site and array column of flips in all bits that are `alone`: (site, columns, 64) -> (site, columns)."""
-    found: Any = alone @ harm
+    found = np.zeros((len(PE_SITES), 64))
+    found[:, shift : shift + len(harm)] = harm / max(float(harm.sum()), 1e-300)
     for site, other in ((ACT, array.pe_wgt_bits), (WGT, array.act_bits)):
-        moved = np.zeros(64)
         up = other - REACH
-        moved[: 64 - up] = harm[up:]
-        found[site] = alone[site] @ moved
-    return np.asarray(found)
+        found[site] = np.concatenate([found[site, up:], np.zeros(up)])
+    return found

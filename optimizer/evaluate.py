@@ -21,7 +21,7 @@ from hardpoint.errors import InputError
 from hardpoint.host.campaign import Engine, Job
 from hardpoint.host.drawing import draw
 from hardpoint.network import Network
-from hardpoint.optimizer.estimate import expected_critical
+from hardpoint.optimizer.estimate import Expectation
 from hardpoint.optimizer.goal import Goal, Objective
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
@@ -41,13 +41,23 @@ class Candidate:
     ranking: Ranking
     accuracy: float
     _listed: dict[tuple[float, str], Network] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _expected: dict[Any, Expectation] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def listed(self, share: float, policy: str) -> Network:
-        """The network with its most vulnerable neurons listed for a recompute unit (`Ranking.important`)."""
+        """The network with its most vulnerable neurons listed for a recompute unit (`Ranking.important`), if any."""
+        if share == 0:
+            return self.network
         if (share, policy) not in self._listed:
             chosen = self.ranking.important(share, policy)
             self._listed[share, policy] = self.network.with_important(np.flatnonzero(mask).tolist() for mask in chosen)
         return self._listed[share, policy]
+
+    def expectation(self, share: float, policy: str, weights: tuple[tuple[str, float], ...]) -> Expectation:
+        """What flips are expected to do to the network, listed so, with `weights` of site classes."""
+        key = (share, policy, weights)
+        if key not in self._expected:
+            self._expected[key] = Expectation(self.listed(share, policy), self.ranking, dict(weights))
+        return self._expected[key]
 
 
 @dataclass(frozen=True)
@@ -99,16 +109,16 @@ class Evaluator:
 
     def listed(self, settings: Settings) -> Network:
         """The network with the neurons that a recompute unit computes again, its channels in their own order."""
-        candidate = self.candidates(settings.q_scale)
-        return candidate.listed(settings.s_th, settings.s_policy) if settings.dot_size else candidate.network
+        return self.candidates(settings.q_scale).listed(settings.s_th, settings.s_policy)
 
     def expected(self, settings: Settings) -> float | None:
         """Share of inferences that flips are expected to turn at the BER, to first order; it may exceed 1. None where the
         ranking does not say what flips do to columns."""
-        ranking = self.candidates(settings.q_scale).ranking
-        if not ranking.bits:
+        candidate = self.candidates(settings.q_scale)
+        if not candidate.ranking.bits:
             return None
-        return self.ber * expected_critical(self.listed(settings), ranking, self.array(settings), dict(self.goal.weights))
+        expectation = candidate.expectation(settings.s_th, settings.s_policy, self.goal.weights)
+        return self.ber * expectation.critical(self.array(settings))
 
     def array(self, settings: Settings) -> Array:
         """The array of the settings on the goal's board."""
