@@ -36,7 +36,7 @@ from hardpoint.hls.coverage import lacking
 from hardpoint.optimizer.estimate import severity
 from hardpoint.optimizer.evaluate import Candidate, Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
-from hardpoint.optimizer.problem import FULL_TMR, UNPROTECTED, accuracy_of, array_cost
+from hardpoint.optimizer.problem import EVALUATION, FULL_TMR, UNPROTECTED, accuracy_of, array_cost
 from hardpoint.optimizer.search import Search
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.optimizer.space import Condition, Space
@@ -165,6 +165,7 @@ class Known:
     def __init__(self, case: Case, seed: int, out: Path) -> None:
         self.case, self.evaluator = case, case.evaluator(seed)
         asked = {
+            "evaluation": EVALUATION,
             "networks": {str(q): made.network.digest for q, made in case.networks.items()},
             "ber": case.ber,
             "target": case.target,

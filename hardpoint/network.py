@@ -222,6 +222,17 @@ class Network:
         """
         return dataclasses.replace(self, important=tuple(tuple(sorted(numbers)) for numbers in important))
 
+    def channels_of(self, name: str) -> str:
+        """The convolution or dense layer, or the input, whose channels layer `name` has, in their order: itself, or what reaches
+        it through depthwise layers and layers without weights."""
+        layers = {layer.name: layer for layer in self.layers}
+        while name != INPUT:
+            layer = layers[name]
+            if isinstance(layer, Dense) or (isinstance(layer, Conv) and not layer.depthwise):
+                break
+            name = layer.inputs[0]
+        return name
+
     def addition(self, name: str) -> str | None:
         """The layer that adds the channels of layer `name` to others, None where they may come in any order."""
         carried = {name}

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from hardpoint.array import Array
 from hardpoint.errors import InputError
 from hardpoint.files import digest, load_npz, only_keys, save_npz
-from hardpoint.layers import Conv
-from hardpoint.network import Network
+from hardpoint.network import INPUT, Network
 
 __all__ = ["Ranking", "hardened_order"]
 
@@ -79,30 +78,39 @@ class Ranking:
             chosen = np.split(chosen[0], np.cumsum([s.size for s in self.neurons])[:-1])
         return tuple(mask.reshape(scores.shape) for mask, scores in zip(chosen, self.neurons, strict=True))
 
+    def check(self, network: Network) -> None:
+        """InputError where the ranking is another network's."""
+        meant = network.with_important(() for _ in network.gemms).digest
+        if meant != self.network:
+            raise InputError(f"the ranking was made for network {self.network}, not for {meant}")
+
     def orders(self, network: Network, array: Array) -> list[list[int]]:
         """Per array layer of `network` the channel for every position, so that the most vulnerable ones meet the columns of
         `array` that are guarded most.
 
-        Neurons that a recompute unit computes again do not count. Layers whose channels feed an addition, and depthwise
-        layers, keep their order.
+        A depthwise layer has the order of the layer whose channels reach it, for which both count. Neurons that a recompute
+        unit computes again do not count. Layers whose channels feed an addition keep their order.
         """
-        guards, found = array.column_map.mean(axis=0), []
-        for layer, scores, important in zip(network.gemms, self.neurons, network.important, strict=True):
+        totals: dict[str, NDArray[np.float64]] = {}
+        origins = [network.channels_of(layer.name) for layer in network.gemms]
+        for origin, scores, important in zip(origins, self.neurons, network.important, strict=True):
             left = scores.reshape(-1).copy()
             left[list(important)] = 0
-            fixed = (isinstance(layer, Conv) and layer.depthwise) or network.addition(layer.name) is not None
             channels = left.reshape(-1, scores.shape[-1]).sum(axis=0)
-            found.append(list(range(len(channels))) if fixed else hardened_order(channels, guards))
-        return found
+            totals[origin] = totals.get(origin, 0) + channels
+        guards = array.column_map.mean(axis=0)
+        moved = {
+            origin: hardened_order(channels, guards)
+            for origin, channels in totals.items()
+            if origin != INPUT and network.addition(origin) is None
+        }
+        return [moved.get(origin, list(range(len(totals[origin])))) for origin in origins]
 
     def permute(self, network: Network, array: Array) -> Network:
-        """`network` with its channels in the `orders` that bring vulnerable ones into well guarded columns; InputError where the
-        ranking is another network's."""
-        meant = network.with_important(() for _ in network.gemms).digest
-        if meant != self.network:
-            raise InputError(f"the ranking was made for network {self.network}, not for {meant}")
+        """`network` with its channels in the `orders` that bring vulnerable ones into well guarded columns."""
+        self.check(network)
         for layer, order in zip(network.gemms, self.orders(network, array), strict=True):
-            if order != sorted(order):
+            if order != sorted(order) and network.channels_of(layer.name) == layer.name:
                 network = network.permuted(layer.name, order)
         return network
 

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from hardpoint.files import atomic_path
 from hardpoint.hls import verilog
 from hardpoint.hls.boards import Board, Fit, board, fit
 from hardpoint.hls.buffers import buffer_cost, shell_buffers, shell_cost
+from hardpoint.hls.coverage import alike
 from hardpoint.hls.parts import (
     TABLE,
     Part,
@@ -67,13 +68,20 @@ def by_purpose(array: Array, taps: bool = False) -> dict[str, Cost]:
     """
     verilog.parameters(array)  # refuses what the Verilog is not
     array = dataclasses.replace(array, taps=taps)
-    pes, diagonals = _pes(array)
-    skew, alignment = _skew(array), _alignment(array)
-    purposes = {**pes, **_accumulators(array), "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
+    purposes = dict(_without_unit(dataclasses.replace(array, recompute=None)))
     if array.recompute is not None:
         made = price(unit(array))
         purposes["recompute unit"] = _cost(made.lut, made.ff, made.dsp)
     return purposes
+
+
+@lru_cache(4096)
+def _without_unit(array: Array) -> tuple[tuple[str, Cost], ...]:
+    """The costs of an array that has no recompute unit, by purpose."""
+    pes, diagonals = _pes(array)
+    skew, alignment = _skew(array), _alignment(array)
+    found = {**pes, **_accumulators(array), "operand skew": skew, "sum alignment": alignment, "control": diagonals + _control(array)}
+    return tuple(found.items())
 
 
 def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
@@ -82,10 +90,15 @@ def _pes(array: Array) -> tuple[dict[str, Cost], Cost]:
     ffs: Counter[str] = Counter()
     dsps: Counter[str] = Counter()
     merged: dict[int, tuple[int, int]] = {}
+    prices: dict[tuple[int, int], Price] = {}
+    names, numbers = [f"PEs {guard}" for guard in array.guards], array.class_map.tolist()
+    like_row, like_col = alike(array.class_map), alike(array.class_map.T)
     for row in range(array.rows):
         for col in range(array.cols):
-            part = pe(array, row, col)
-            one, name = price(part), f"PEs {array.guard(row, col)}"
+            place = like_row[row], like_col[col]
+            if place not in prices:
+                prices[place] = price(pe(array, *place))
+            one, name = prices[place], names[numbers[row][col]]
             luts[name] += one.lut - one.shared_lut
             ffs[name] += one.ff - one.shared_ff
             dsps[name] += one.dsp

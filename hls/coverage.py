@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from hardpoint.array import Array, Guard
 from hardpoint.files import load_json
 from hardpoint.hls import verilog
 from hardpoint.hls.parts import TABLE, Part, accumulator, frame, memory, pe, unit
 
-__all__ = ["lacking", "parts_of"]
+__all__ = ["alike", "lacking", "parts_of"]
 
 
 def parts_of(array: Array) -> set[Part]:
@@ -20,12 +23,22 @@ def parts_of(array: Array) -> set[Part]:
     return found | (set() if array.recompute is None else {unit(array)})
 
 
+def alike(lines: NDArray[np.int64]) -> list[int]:
+    """For every row of `lines` one whose PEs are like its own: the third and later ones of equal neighbours are like the second.
+
+    >>> alike(np.array([[0], [0], [0], [0], [1], [1], [1], [1]]))
+    [0, 1, 2, 2, 4, 5, 5, 5]
+    """
+    found: list[int] = []
+    for i, line in enumerate(lines):
+        new = i < 3 or (line != lines[i - 1]).any() or (lines[i - 1] != lines[i - 2]).any()
+        found.append(i if new else found[-1])
+    return found
+
+
 def _shrunk(array: Array) -> Array:
-    """A smaller array with the same PEs: the third and later ones of equal neighbours are like the second."""
-    keep_rows, keep_cols = (
-        [i for i in range(len(lines)) if i < 3 or (lines[i] != lines[i - 1]).any() or (lines[i - 1] != lines[i - 2]).any()]
-        for lines in (array.class_map, array.class_map.T)
-    )
+    """A smaller array with the same PEs."""
+    keep_rows, keep_cols = sorted(set(alike(array.class_map))), sorted(set(alike(array.class_map.T)))
     table = array.class_map[keep_rows][:, keep_cols]
     classes = tuple(table[0].tolist()) if (table == table[0]).all() else tuple(tuple(row) for row in table.tolist())
     return dataclasses.replace(array, rows=len(keep_rows), cols=len(keep_cols), classes=classes)

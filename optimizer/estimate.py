@@ -15,6 +15,7 @@ from hardpoint.beside import unit_bits
 from hardpoint.draw import check_weights
 from hardpoint.errors import InputError
 from hardpoint.faults import OVERHANG, PE_SITES, bit_table
+from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
 from hardpoint.ranking import Ranking
@@ -49,8 +50,9 @@ def expected_critical(
     decision), shared among columns as the squares of how far they move the output code on average. It counts once for
     every bit x step in which a bit of which there is one copy holds live data, by `weights` of site classes; a bit in three
     copies never fails, nor do buffers and the index memory. Flips of operands reach the neurons that they are passed on to.
-    Neither two flips that meet nor what ReLU and pooling mask beyond the ranking's first order are seen: an estimate to order
-    designs by, not a measurement.
+    Neither two flips that meet nor what ReLU and pooling mask beyond the ranking's first order are seen, and small changes of
+    many neurons, as struck operands make them, count for too little: an estimate to order designs by, not a measurement.
+    Accumulators should be as wide as the ranking's.
 
     >>> from hardpoint.fixed import Fixed
     >>> from hardpoint.layers import Dense
@@ -71,6 +73,7 @@ class Expectation:
     def __init__(self, network: Network, ranking: Ranking, weights: Mapping[str, float] | None = None) -> None:
         if not ranking.bits:
             raise InputError("an estimate needs a ranking that says what flips do to the columns of sums")
+        ranking.check(network)
         table = check_weights(weights)
         self._network, self._ranking = network, ranking
         self._rates = np.array([table[site] for site in PE_SITES])
@@ -86,13 +89,15 @@ class Expectation:
 
     def critical(self, array: Array) -> float:
         """Expected SDC-critical flips per inference on `array` at a BER of 1."""
-        numbers = array.per_pe(array.guards.index)
-        flips = np.array([self._flips(array, guard) for guard in array.guards])[numbers].mean(axis=0)
-        total = float((self._columns(array) * flips).sum())
+        flips = np.array([self._flips(array, guard) for guard in array.guards])
+        numbers, total = array.per_pe(array.guards.index), 0.0
+        for i, columns in enumerate(self._columns(array)):
+            used = array.rows if array.dataflow == "ws" else min(self._network.gemm(i).m, array.rows)
+            total += float(columns @ flips[numbers[:used], i].mean(axis=0))
         return total if array.recompute is None else total + float(self._again @ self._unit_flips(array))
 
     def _columns(self, array: Array) -> NDArray[np.float64]:
-        """Harm of one step's flips in the neurons of every array column and layer: (columns, layers)."""
+        """Harm of one step's flips in the neurons of every layer and array column: (layers, columns)."""
         guards = np.unique(array.column_map.mean(axis=0), return_inverse=True)[1]  # only their order matters
         key = ("columns", tuple(guards.tolist()))
         if key not in self._known:
@@ -103,7 +108,7 @@ class Expectation:
                 once[list(listed)] = 0
                 channels = once.reshape(-1, len(order)).sum(axis=0)[order]
                 found.append(np.bincount(np.arange(len(order)) % array.cols, channels, array.cols).astype(np.float64))
-            self._known[key] = np.array(found, np.float64).T
+            self._known[key] = np.array(found, np.float64)
         return self._known[key]
 
     def _flips(self, array: Array, guard: Guard) -> NDArray[np.float64]:
@@ -113,13 +118,7 @@ class Expectation:
             alike = dataclasses.replace(array, guards=(guard,), classes=(), recompute=None)
             alone, found = _alone(bit_table(alike)[:, :, : array.rows, 0]).mean(axis=1), []
             for i, harm in enumerate(self._harms(array)):
-                gemm, tiling = self._network.gemm(i), Tiling.of(self._network.gemm(i), array)
-                used = min(gemm.m, array.rows)
-                reached = np.full(len(PE_SITES), float(gemm.k))  # neurons x steps
-                reached[ACT] *= 1.0 if gemm.depthwise else (min(gemm.n, array.cols) + 1) / 2
-                reached[WGT] *= (tiling.pixels + 1) / 2 if tiling.stationary else (used + 1) / 2
-                reached[DRAIN] = 0.0 if tiling.stationary else array.rows - (used - 1) / 2
-                found.append((alone * harm).sum(axis=1) @ (self._rates * reached))
+                found.append((alone * harm).sum(axis=1) @ (self._rates * _reached(self._network.gemm(i), array)))
             self._known[key] = np.array(found)
         return self._known[key]
 
@@ -142,6 +141,25 @@ class Expectation:
         return [_by_bit(effects, shift, array) for effects, shift in zip(self._ranking.bits, shifts, strict=True)]
 
 
+def _reached(gemm: Gemm, array: Array) -> NDArray[np.float64]:
+    """Per site, in how many steps one of its bits may hurt a neuron, on average over the neurons of a layer.
+
+    Of one step's operands a neuron has those that its PE takes and those of the PEs that passed them on.
+    """
+    tiling, reached = Tiling.of(gemm, array), np.full(len(PE_SITES), float(gemm.k))
+    reached[ACT] *= np.mean(np.arange(gemm.n) % array.cols) + 1
+    if tiling.stationary:  # sums pass all rows, and the accumulators below; weights are loaded through the rows, and stay
+        reached[[MUL, CARRY, VOTE, ACC]] = tiling.tiles_k * (array.rows + 1)
+        reached[MUL] -= 1
+        reached[WGT] *= array.rows + (tiling.pixels + 1) / 2
+        reached[DRAIN] = 0
+    else:
+        row = np.mean(np.arange(gemm.m) % array.rows)
+        reached[WGT] *= row + 1
+        reached[DRAIN] = array.rows - row
+    return reached
+
+
 def _frame(array: Array) -> tuple[Any, ...]:
     """What matters of an array besides its guards."""
     size = (array.rows, array.cols, array.dataflow, array.depth)
@@ -162,10 +180,10 @@ def _columns(masks: NDArray[np.uint64]) -> NDArray[np.float64]:
 
 def _by_bit(effects: NDArray[np.float64], shift: int, array: Array) -> NDArray[np.float64]:
     """How a neuron's harm is shared among bits; policy `configurable` moves columns up by `shift`."""
-    known = effects[: array.acc_bits - shift]
-    harm = known[:, 0] * known[:, 1] ** 2
+    harm = effects[:, 0] * effects[:, 1] ** 2
+    kept = harm[: array.acc_bits - shift] / max(float(harm.sum()), 1e-300)
     found = np.zeros((len(PE_SITES), 64))
-    found[:, shift : shift + len(harm)] = harm / max(float(harm.sum()), 1e-300)
+    found[:, shift : shift + len(kept)] = kept
     for site, other in ((ACT, array.pe_wgt_bits), (WGT, array.act_bits)):
         up = other - REACH
         found[site] = np.concatenate([found[site, up:], np.zeros(up)])

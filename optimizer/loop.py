@@ -125,7 +125,8 @@ class Hunt:
         good = [point for point in points if point.feasible]
         values = {p.settings: tuple(p.objectives.get(str(one), math.inf) for one in self.goal.minimise) for p in good}
         front = pareto(good, values)
-        return verdict(points, front, self.goal, self.evaluator.target, search.exhausted and self.space.small)
+        complete = search.exhausted and self.space.small and not any(point.stage == "failed" for point in points)
+        return verdict(points, front, self.goal, self.evaluator.target, complete)
 
 
 def pareto(points: Sequence[DesignPoint], values: dict[Settings, tuple[float, ...]]) -> list[DesignPoint]:

@@ -30,8 +30,10 @@ from hardpoint.optimizer.space import Space
 from hardpoint.optimizer.study import Study
 from hardpoint.ranking import Ranking
 
-__all__ = ["FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose", "recipe_of"]
+__all__ = ["EVALUATION", "FULL_TMR", "UNPROTECTED", "Problem", "Wish", "accuracy_of", "array_cost", "kept", "pose", "recipe_of"]
 
+EVALUATION = 2
+"""What an evaluation is; another number where the same settings come to be deployed or measured otherwise."""
 UNPROTECTED = Settings()
 FULL_TMR = Settings.all_columns(0, operand=True, drain=True)
 LOSS_LISTS = 12  # fault lists per accuracy while the operating BER is sought
@@ -116,6 +118,7 @@ class Problem:
         """Everything that evaluations and proposals depend on, to name the study."""
         digests = {str(q_scale): made.network.digest for q_scale, made in self.networks.items()}
         return {
+            "evaluation": EVALUATION,
             "networks": digests,
             "ber": self.ber,
             "target": self.target,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -77,6 +77,7 @@ class Search:
             raise ValueError(f"a search has a guide or None for each of its {constraints} constraints, not {len(self._guides)}")
         self._places: dict[Point, NDArray[np.float64]] = {}
         self._guided: dict[tuple[Guide, Point], float] = {}
+        self._near: dict[Point, list[Point]] = {}
         self._costs: dict[Point, tuple[float | None, ...]] = {}
         self._pool = space.points if space.small else space.drawn(POOL, [seed, 0])
         self.initial = min(initial, len(self._pool))
@@ -119,8 +120,8 @@ class Search:
     def exhausted(self) -> bool:
         """Whether every point of a small space is told, pending, or known to be no better than the best one; of a larger one
         whether all that were drawn are told or pending."""
-        left = [point for point in self._pool if point not in self.told and point not in self.pending]
-        return not (self._improving(left) if self.space.small else left)
+        left = (point for point in self._pool if point not in self.told and point not in self.pending)
+        return not any(self._improving(left) if self.space.small else (True for _ in left))
 
     def ask(self) -> Point:
         """The next point to evaluate; it stays pending until it is told."""
@@ -132,7 +133,7 @@ class Search:
             point = fresh[0]
         else:
             candidates = [one for one in self._candidates() if one not in taken]
-            candidates = self._improving(candidates) or candidates
+            candidates = [*self._improving(candidates)] or candidates
             point = candidates[int(self._acquisition(candidates).argmax())]
         self.pending[point] = None
         return point
@@ -157,17 +158,18 @@ class Search:
         step = len(self.told) + len(self.pending)
         found = dict.fromkeys(self._pool)
         for point in self._elites():
-            found.update(dict.fromkeys(self.space.neighbours(point, [self._seed, 1, step])))
+            if point not in self._near:
+                self._near[point] = self.space.neighbours(point, [self._seed, 1])
+            found.update(dict.fromkeys(self._near[point]))
             found.update(dict.fromkeys(self.space.mutants(point, MUTANTS, [self._seed, 2, step])))
         return list(found)
 
-    def _improving(self, candidates: list[Point]) -> list[Point]:
+    def _improving(self, candidates: Iterable[Point]) -> Iterator[Point]:
         """Those of `candidates` that are not known to be as bad as the best point in the one objective."""
-        best = self.best
-        if best is None or len(self.known) == 2:
-            return candidates
-        values = [self._objectives(point)[0] for point in candidates]
-        return [p for p, value in zip(candidates, values, strict=True) if value is None or value < best[1]]
+        best = self.best if len(self.known) == 1 else None
+        for point in candidates:
+            if best is None or (value := self._objectives(point)[0]) is None or value < best[1]:
+                yield point
 
     def _elites(self) -> list[Point]:
         """Where it pays to look around: the best points so far, and what comes closest to being feasible and would be better."""

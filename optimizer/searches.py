@@ -140,7 +140,7 @@ def _said(verdict: Verdict, request: Request) -> Lines:
         lines.append(f"found: {point.settings}")
         lines.append(f"  {luts}{point.reason}")
     if verdict.found is not None and verdict.complete:
-        lines.append("  nothing is left in the space that could be better")
+        lines.append("  all that could be better in the space was evaluated, and none of it was shown to hold")
     return [*lines, f"study: {request.study}"]
 
 

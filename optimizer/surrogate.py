@@ -94,11 +94,13 @@ def unlikeliness(theta: Vector, at: Vector, values: Vector) -> tuple[float, Vect
 
 
 def falling(guide: Vector, values: Vector, at: Vector) -> Vector:
-    """The line of least squares through `values` over `guide`, at `at`; zero where it does not fall.
+    """The line of least squares through three `values` or more over `guide`, at `at`; zero where it does not fall.
 
-    >>> falling(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([0.5])).tolist()
+    >>> falling(np.array([0.0, 1.0, 2.0]), np.array([3.0, 1.0, -1.0]), np.array([0.5])).tolist()
     [2.0]
     """
+    if len(values) < 3:  # a line through two leaves nothing to be unsure of
+        return np.zeros(len(at))
     middle, spread = guide.mean(), ((guide - guide.mean()) ** 2).sum()
     slope = float(((guide - middle) * values).sum() / spread) if spread > 0 else 0.0
     return np.asarray(values.mean() + slope * (at - middle) if slope < 0 else np.zeros(len(at)))

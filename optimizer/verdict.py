@@ -18,8 +18,9 @@ __all__ = ["Verdict", "verdict"]
 class Verdict:
     """`found` is the best feasible design, `front` the Pareto front of two objectives (with one: the found design alone).
 
-    Without one, `binds` names the constraint that no design meets, and `why` says how close they come. `complete`: what
-    was not evaluated of the whole space is known to be no better, so that the verdict is no matter of the budget.
+    Without one, `binds` names the constraint that no design meets, and `why` says how close they come. `complete`: no
+    evaluation failed, and what was not evaluated of the whole space is known to be no better, so that the verdict is no
+    matter of the budget.
     """
 
     found: DesignPoint | None

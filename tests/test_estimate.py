@@ -13,9 +13,10 @@ from scipy.stats import spearmanr
 from hardpoint.array import Array, Guard, Recompute
 from hardpoint.design import Settings
 from hardpoint.errors import InputError
+from hardpoint.faults import PE_SITES, population
 from hardpoint.host.campaign import Job
 from hardpoint.network import Network
-from hardpoint.optimizer.estimate import expected_critical
+from hardpoint.optimizer.estimate import _reached, expected_critical
 from hardpoint.optimizer.flow import engine_on
 from hardpoint.ranking import Ranking
 from hardpoint.training.ranking import rank
@@ -63,6 +64,38 @@ def test_every_guard_lowers_it(ranked, dataflow) -> None:
     if dataflow == "os":
         assert estimate(Guard(12, drain=True)) < estimate(Guard(12))
     assert estimate(Guard(12, kind="rpr")) < estimate(Guard())
+
+
+@pytest.mark.parametrize(("dataflow", "rows", "cols"), [("os", 1, 3), ("os", 4, 4), ("os", 16, 8), ("ws", 1, 4), ("ws", 4, 3), ("ws", 16, 8)])
+def test_steps_are_those_in_which_bits_are_live(ranked, dataflow, rows, cols) -> None:
+    network, _, _ = ranked
+    array = Array(rows, cols, dataflow=dataflow)
+    for layer in range(len(network.gemms)):
+        gemm, found = network.gemm(layer), population(array, network, layer)
+        reached = dict(zip(PE_SITES, gemm.m * gemm.n * array.acc_bits * _reached(gemm, array), strict=True))
+        for site in ("mul", "acc", "drain"):
+            assert reached[site] == pytest.approx(found[site]), site
+
+
+def test_guards_of_rows_that_compute_nothing_are_of_no_use(ranked) -> None:
+    network, ranking, _ = ranked
+    dense = len(network.gemms) - 1
+    only = dataclasses.replace(
+        ranking, neurons=tuple(scores * (i == dense) for i, scores in enumerate(ranking.neurons))
+    )  # one pixel: the first row computes it
+    assert network.gemm(dense).m == 1
+    rows = {row: tuple((int(r == row),) * 4 for r in range(4)) for row in (0, 3)}
+    guards = Guard(), Guard(0, operand=True, drain=True)
+    first, last = (expected_critical(network, only, Array(4, 4, guards, classes)) for classes in rows.values())
+    plain = expected_critical(network, only, Array(4, 4))
+    assert first < 0.01 * plain
+    assert last == pytest.approx(plain)
+
+
+def test_a_ranking_of_another_network_is_refused(ranked) -> None:
+    _, ranking, _ = ranked
+    with pytest.raises(InputError, match="the ranking was made for network"):
+        expected_critical(small_network(4), ranking, Array(4, 4))
 
 
 def test_a_unit_that_recomputes_important_neurons_lowers_it(ranked) -> None:

@@ -64,6 +64,30 @@ def test_channels_that_are_added_keep_their_order(rng) -> None:
     assert ranking_of(network, rng).orders(network, array) == [[0, 1, 2, 3]] * 2
 
 
+def test_a_depthwise_layer_has_the_order_of_what_reaches_it(rng) -> None:
+    conv = Conv("conv", "input", rng.integers(-9, 9, (1, 1, 2, 8)), [0] * 8, 4, S8, S8)
+    depthwise = Conv("depthwise", "conv", rng.integers(-9, 9, (1, 1, 8, 1)), [0] * 8, 4, S8, S8, depthwise=True)
+    network = Network((2, 2, 2), S8, (conv, depthwise))
+    ranking = ranking_of(network, rng)
+    scores = np.zeros((2, 2, 2, 8))
+    scores[1, ..., 6] = 1  # only the depthwise layer's channel 6 hurts
+    ranking = Ranking((scores[0], scores[1]), "random", network.digest)
+    array = Array(4, 4, (Guard(), Guard(12)), (1, 0, 0, 0))
+    first, second = ranking.orders(network, array)
+    assert first == second
+    assert first.index(6) % 4 == 0
+    placed, x = ranking.permute(network, array), rng.integers(-100, 100, (5, 2, 2, 2))
+    assert np.array_equal(placed.layers[1].weight.ravel(), depthwise.weight.ravel()[first])
+    assert np.array_equal(placed(x), network(x))
+
+
+def test_a_depthwise_layer_that_reads_the_input_keeps_its_order(rng) -> None:
+    depthwise = Conv("depthwise", "input", rng.integers(-9, 9, (1, 1, 8, 1)), [0] * 8, 4, S8, S8, depthwise=True)
+    network = Network((2, 2, 8), S8, (depthwise,))
+    array = Array(4, 4, (Guard(), Guard(12)), (1, 0, 0, 0))
+    assert ranking_of(network, rng).orders(network, array) == [list(range(8))]
+
+
 def test_a_ranking_of_another_network_is_refused(rng) -> None:
     ranking = ranking_of(small_network(3), rng)
     with pytest.raises(InputError, match="the ranking was made for network"):

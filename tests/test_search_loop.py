@@ -155,7 +155,7 @@ def test_a_failing_evaluation_is_recorded_and_the_search_goes_on(tmp_path: Path)
     hunt.evaluator = dataclasses.replace(hunt.evaluator, engine=broken)
     verdict = hunt.run(10)
     points = hunt.study.points
-    assert len(points) == 10 or verdict.complete
+    assert not verdict.complete, "what failed may have been better"
     failed = [point for point in points if point.stage == "failed"]
     assert failed
     assert all(point.reason == "ZeroDivisionError: the engine broke" for point in failed)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern, WhiteKernel
 
-from hardpoint.optimizer.surrogate import JITTER, process, unlikeliness
+from hardpoint.optimizer.surrogate import JITTER, falling, process, unlikeliness
 
 pytestmark = pytest.mark.pc
 
@@ -34,6 +34,10 @@ def test_what_waits_is_taken_to_turn_out_as_expected() -> None:
     believed, sure = process(at, values, x, x[:1], 0)
     assert believed == pytest.approx(mean, abs=0.01)
     assert sure[0] < 0.1 * deviation[0]
+
+
+def test_two_values_are_no_line() -> None:
+    assert falling(np.array([0.0, 1.0]), np.array([3.0, 1.0]), np.array([0.5])).tolist() == [0.0]
 
 
 def test_equal_values_have_no_shape() -> None:
