@@ -18,9 +18,14 @@ __all__ = ["alike", "lacking", "parts_of"]
 
 def parts_of(array: Array) -> set[Part]:
     """The parts that an array's cost is composed of, but for delay lines, which the table holds in all lengths."""
-    alone = dataclasses.replace(array, recompute=None)
-    found = set(_pes(_shrunk(alone))) | set(_frames(dataclasses.replace(alone, cols=2, guards=(Guard(),), classes=())))
+    found = set(_without_unit(dataclasses.replace(array, recompute=None)))
     return found | (set() if array.recompute is None else {unit(array)})
+
+
+@lru_cache(4096)
+def _without_unit(array: Array) -> frozenset[Part]:
+    """Parts of an array that has no recompute unit."""
+    return _pes(_shrunk(array)) | _frames(dataclasses.replace(array, cols=2, guards=(Guard(),), classes=()))
 
 
 def alike(lines: NDArray[np.int64]) -> list[int]:

@@ -26,7 +26,7 @@ POOL = 384
 """Points of a space too large to be enumerated among which the next one is looked for."""
 ELITES = 4
 """Points whose neighbours are looked at, too."""
-MUTANTS = 64
+MUTANTS = 16
 """Points with changes in more than one dimension that are tried of each of them: combinations that only pay together."""
 
 

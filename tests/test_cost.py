@@ -15,7 +15,15 @@ from hardpoint.errors import InputError
 from hardpoint.hls import verilog
 from hardpoint.hls.boards import BOARDS, board, fit
 from hardpoint.hls.buffers import Buffer, bram18, buffer_cost, ecc_bits, shell_buffers, shell_cost
-from hardpoint.hls.cost import array_cost, breakdown, by_purpose, largest_array, table_parts, with_buffers
+from hardpoint.hls.cost import (
+    _without_unit,
+    array_cost,
+    breakdown,
+    by_purpose,
+    largest_array,
+    table_parts,
+    with_buffers,
+)
 from hardpoint.hls.parts import TABLE, Part, measured, pe, price, source_digests
 from hardpoint.hls.synthesis import synthesise
 from hardpoint.program import LIMITS
@@ -257,6 +265,7 @@ def no_synthesis(monkeypatch):
 
     price.cache_clear()
     monkeypatch.setattr("hardpoint.hls.parts.measured", refused)
+    monkeypatch.setattr("hardpoint.hls.cost._without_unit", _without_unit.__wrapped__)  # nothing is remembered
 
 
 @pytest.mark.parametrize(
