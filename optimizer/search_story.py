@@ -162,8 +162,8 @@ def expected_section(points: Sequence[DesignPoint]) -> Section | None:
     )  # fmt: skip
     text = (
         f"How many inferences flips turn, to first order, by the ranking of each network and before a fault is played; intervals over fault lists. Rank correlation over {len(marks)} designs: "
-        f"{rank:.2f}. The search takes the estimate for a guide, and measures every design that it judges. Less than {100 * LEAST:g} % "
-        "stands there."
+        f"{rank:.2f}. The search takes the estimate for a guide, and measures every design that it judges. What lies below "
+        f"{100 * LEAST:g} % is drawn at that."
     )
     return Section("Expected and measured", [Figure(picture, text)])
 
