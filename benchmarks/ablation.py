@@ -33,7 +33,6 @@ from hardpoint.design import DesignPoint, Settings
 from hardpoint.files import digest, load_json, write_json
 from hardpoint.hls.boards import board, fit
 from hardpoint.hls.coverage import lacking
-from hardpoint.optimizer.estimate import severity
 from hardpoint.optimizer.evaluate import Candidate, Evaluator, accuracy_under, operating_ber
 from hardpoint.optimizer.flow import engine_on, load_data
 from hardpoint.optimizer.problem import EVALUATION, FULL_TMR, UNPROTECTED, accuracy_of, array_cost
@@ -229,7 +228,7 @@ def find(variant: str, known: Known, seed: int, evaluations: int) -> Found:
     )
     costs = {point: luts(price(settings_of(point).array())) for point in space.points}
     begun, points = time.process_time(), list[DesignPoint]()
-    guide = cache(lambda point: severity(known.evaluator.expected(settings_of(point)) or 0.0))
+    guide = cache(lambda point: known.evaluator.severity(settings_of(point)))
     search, spent = Search(space, 1, costs.__getitem__, seed=seed, guides=[guide]), 0.0
     while len(points) < evaluations and not search.exhausted:
         asked = search.ask()

@@ -37,7 +37,7 @@ from hardpoint.statistics import t_quantile
 SEEDS = 10
 EVALUATIONS = 40
 UNGUIDED = "bayesian, no estimate"
-METHODS = {"bayesian": Search, UNGUIDED: Search, **{name: made for name, made in BASELINES.items() if made is not Search}}
+METHODS = {**BASELINES, UNGUIDED: Search}
 LIMITS = {"bayesian": 80, UNGUIDED: 80, "penalty": 80, "latin hypercube": 200, "random": 200}
 INITIAL = {"latin hypercube": EVALUATIONS, "random": 1}
 NEAR = 1.02

@@ -7,7 +7,8 @@
 Reliability is measured by campaigns of the emulator on validation images (the same fault lists for all points that share
 sites), cost by the shipped table of synthesised parts; neither depends on the other, so they are measured once each and
 combined. A table holds per point LUTs, cycles per image, clean accuracy, mean and standard deviation of accuracy over
-the fault lists, and the share of inferences that flips are expected to turn (optimizer/estimate.py). Points are kept in build/bench/search as they come; a stopped run goes on from there.
+the fault lists, and the share of inferences that flips are expected to turn (optimizer/estimate.py). Points are kept in
+build/bench/search as they come; a stopped run goes on from there.
 """
 
 from __future__ import annotations

@@ -235,15 +235,8 @@ class Network:
 
     def addition(self, name: str) -> str | None:
         """The layer that adds the channels of layer `name` to others, None where they may come in any order."""
-        carried = {name}
-        for follower in self.layers:
-            if not carried.intersection(follower.inputs):
-                continue
-            if isinstance(follower, Add):
-                return follower.name
-            if not isinstance(follower, Dense) and not (isinstance(follower, Conv) and not follower.depthwise):
-                carried.add(follower.name)
-        return None
+        additions = (layer for layer in self.layers if isinstance(layer, Add))
+        return next((add.name for add in additions if name in map(self.channels_of, add.inputs)), None)
 
     def permuted(self, name: str, order: Sequence[int]) -> Network:
         """The same function with output channel j of layer `name` computed as channel `order[j]` was.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +16,7 @@ from hardpoint.errors import InputError
 from hardpoint.files import digest, load_npz, only_keys, save_npz
 from hardpoint.network import INPUT, Network
 
-__all__ = ["Ranking", "hardened_order"]
+__all__ = ["Ranking", "channel_sums", "hardened_order"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,8 +51,7 @@ class Ranking:
 
     def channels(self, layer: int) -> NDArray[np.float64]:
         """Score of every output channel of array layer `layer`: the sum over its neurons."""
-        scores = self.neurons[layer]
-        return np.asarray(scores.reshape(-1, scores.shape[-1]).sum(axis=0))
+        return channel_sums(self.neurons[layer])
 
     def important(self, share: float, policy: str = "layer") -> tuple[NDArray[np.bool_], ...]:
         """The most vulnerable `share` of all neurons (`global`) or of each layer's neurons (`layer`), per layer.
@@ -94,10 +94,7 @@ class Ranking:
         totals: dict[str, NDArray[np.float64]] = {}
         origins = [network.channels_of(layer.name) for layer in network.gemms]
         for origin, scores, important in zip(origins, self.neurons, network.important, strict=True):
-            left = scores.reshape(-1).copy()
-            left[list(important)] = 0
-            channels = left.reshape(-1, scores.shape[-1]).sum(axis=0)
-            totals[origin] = totals.get(origin, 0) + channels
+            totals[origin] = totals.get(origin, 0) + channel_sums(scores, important)
         guards = array.column_map.mean(axis=0)
         moved = {
             origin: hardened_order(channels, guards)
@@ -142,6 +139,17 @@ class Ranking:
     def digest(self) -> str:
         """Names the ranking by content."""
         return digest(self.method, self.network, *self.neurons, *self.bits)
+
+
+def channel_sums(scores: NDArray[np.float64], without: Sequence[int] = ()) -> NDArray[np.float64]:
+    """Sum of the scores of every channel's neurons, of the shape of a layer's output, but for neurons `without`.
+
+    >>> channel_sums(np.array([[1.0, 2.0], [3.0, 4.0]]), [2]).tolist()
+    [1.0, 6.0]
+    """
+    left = scores.reshape(-1).copy()
+    left[list(without)] = 0
+    return np.asarray(left.reshape(-1, scores.shape[-1]).sum(axis=0))
 
 
 def hardened_order(scores: NDArray[np.float64], guards: NDArray[Any]) -> list[int]:

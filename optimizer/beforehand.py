@@ -12,7 +12,6 @@ from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
 from hardpoint.errors import InputError
 from hardpoint.optimizer.dimensions import settings_of
-from hardpoint.optimizer.estimate import severity
 from hardpoint.optimizer.evaluate import CONSTRAINTS, Evaluator
 from hardpoint.optimizer.goal import Objective
 from hardpoint.optimizer.prices import Prices
@@ -64,8 +63,8 @@ class Beforehand:
         return found
 
     def severity(self, point: Point) -> float:
-        """What faults are expected to do to a point, on a scale from 0 to 1 (`hardpoint.optimizer.estimate`)."""
-        return severity(self._evaluator.expected(settings_of(self.space.named(point))) or 0.0)
+        """What faults are expected to do to a point, on a scale from 0 to 1."""
+        return self._evaluator.severity(settings_of(self.space.named(point)))
 
     @cached_property
     def estimated(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,9 @@ from hardpoint.faults import OVERHANG, PE_SITES, bit_table
 from hardpoint.layers import Gemm
 from hardpoint.mapping import Tiling
 from hardpoint.network import Network
-from hardpoint.ranking import Ranking
+from hardpoint.ranking import Ranking, channel_sums
 
-__all__ = ["Expectation", "expected_critical", "severity"]
+__all__ = ["FEWEST", "Expectation", "expected_critical", "severity"]
 
 REACH = 2
 """A flip of bit j of an operand moves a product about as far as column j + b - REACH does, with b bits of the other one."""
@@ -80,10 +80,10 @@ class Expectation:
         gemms = [network.gemm(i) for i in range(len(network.gemms))]
         exposed = ranking.provenance.get("exposure", True)
         self._step = [
-            scores.reshape(-1) / (gemm.k if exposed else 1) for scores, gemm in zip(ranking.neurons, gemms, strict=True)
+            scores / (gemm.k if exposed else 1) for scores, gemm in zip(ranking.neurons, gemms, strict=True)
         ]  # harm of the flips of one step, per neuron
         self._again = np.array(
-            [step[list(listed)].sum() for step, listed in zip(self._step, network.important, strict=True)]
+            [step.reshape(-1)[list(listed)].sum() for step, listed in zip(self._step, network.important, strict=True)]
         )
         self._known: dict[Any, NDArray[np.float64]] = {}
 
@@ -104,9 +104,7 @@ class Expectation:
             found = []
             orders = self._ranking.orders(self._network, array)
             for step, listed, order in zip(self._step, self._network.important, orders, strict=True):
-                once = step.copy()
-                once[list(listed)] = 0
-                channels = once.reshape(-1, len(order)).sum(axis=0)[order]
+                channels = channel_sums(step, listed)[order]
                 found.append(np.bincount(np.arange(len(order)) % array.cols, channels, array.cols).astype(np.float64))
             self._known[key] = np.array(found, np.float64)
         return self._known[key]
@@ -116,24 +114,28 @@ class Expectation:
         key = (guard, _frame(array))
         if key not in self._known:
             alike = dataclasses.replace(array, guards=(guard,), classes=(), recompute=None)
-            alone, found = _alone(bit_table(alike)[:, :, : array.rows, 0]).mean(axis=1), []
-            for i, harm in enumerate(self._harms(array)):
-                found.append((alone * harm).sum(axis=1) @ (self._rates * _reached(self._network.gemm(i), array)))
-            self._known[key] = np.array(found)
+            alone = _alone(bit_table(alike)[:, :, : array.rows, 0]).mean(axis=1)
+            self._known[key] = self._harmful(array, alone, lambda gemm: _reached(gemm, array))
         return self._known[key]
 
     def _unit_flips(self, array: Array) -> NDArray[np.float64]:
         """The same of a neuron in the recompute unit."""
         key = (array.recompute, _frame(array))
         if key not in self._known and array.recompute is not None:
-            alone, found = _alone(unit_bits(array)), []
-            for i, harm in enumerate(self._harms(array)):
-                k = self._network.gemm(i).k
-                steps = np.full(len(PE_SITES), float(-(-k // array.recompute.lanes)))
-                steps[[ACT, WGT]], steps[DRAIN] = k, 1.0
-                found.append((alone * harm).sum(axis=1) @ (self._rates * steps))
-            self._known[key] = np.array(found)
+            lanes = array.recompute.lanes
+            self._known[key] = self._harmful(array, _alone(unit_bits(array)), lambda gemm: _recomputed(gemm, lanes))
         return self._known[key]
+
+    def _harmful(
+        self, array: Array, alone: NDArray[np.float64], steps: Callable[[Gemm], NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        """Per layer, bits that are `alone`, (sites, 64), by what flips in them harm, times `steps` and rates of sites."""
+        return np.array(
+            [
+                (alone * harm).sum(axis=1) @ (self._rates * steps(self._network.gemm(i)))
+                for i, harm in enumerate(self._harms(array))
+            ]
+        )
 
     def _harms(self, array: Array) -> list[NDArray[np.float64]]:
         """Per layer, the share of a neuron's harm that a flip in each of 64 bits of every site does: (sites, 64)."""
@@ -160,6 +162,13 @@ def _reached(gemm: Gemm, array: Array) -> NDArray[np.float64]:
     return reached
 
 
+def _recomputed(gemm: Gemm, lanes: int) -> NDArray[np.float64]:
+    """The same of a neuron in a recompute unit of so many lanes, which passes no operand on."""
+    steps = np.full(len(PE_SITES), float(-(-gemm.k // lanes)))
+    steps[[ACT, WGT]], steps[DRAIN] = gemm.k, 1.0
+    return steps
+
+
 def _frame(array: Array) -> tuple[Any, ...]:
     """What matters of an array besides its guards."""
     size = (array.rows, array.cols, array.dataflow, array.depth)
@@ -169,12 +178,13 @@ def _frame(array: Array) -> tuple[Any, ...]:
 def _alone(bits: NDArray[np.uint64]) -> NDArray[np.float64]:
     """How many bits of which there is one copy lie in each of 64 columns: (site, copy, ...) -> (site, ..., 64)."""
     once = bits[: len(PE_SITES), 0] & ~bits[: len(PE_SITES), 2]
-    found = _columns(once)
-    found[MUL] += _columns(bits[MUL, OVERHANG])
+    found = _ones(once)
+    found[MUL] += _ones(bits[MUL, OVERHANG])
     return found
 
 
-def _columns(masks: NDArray[np.uint64]) -> NDArray[np.float64]:
+def _ones(masks: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """The 64 bits of every mask."""
     return (masks[..., None] >> np.arange(64, dtype=np.uint64) & np.uint64(1)).astype(np.float64)
 
 

@@ -21,7 +21,7 @@ from hardpoint.errors import InputError
 from hardpoint.host.campaign import Engine, Job
 from hardpoint.host.drawing import draw
 from hardpoint.network import Network
-from hardpoint.optimizer.estimate import Expectation
+from hardpoint.optimizer.estimate import Expectation, severity
 from hardpoint.optimizer.goal import Goal, Objective
 from hardpoint.optimizer.sequential import Looks
 from hardpoint.ranking import Ranking
@@ -119,6 +119,10 @@ class Evaluator:
             return None
         expectation = candidate.expectation(settings.s_th, settings.s_policy, self.goal.weights)
         return self.ber * expectation.critical(self.array(settings))
+
+    def severity(self, settings: Settings) -> float:
+        """The same on a logarithmic scale from 0 to 1 (`hardpoint.optimizer.estimate`), 0 where it is not known."""
+        return severity(self.expected(settings) or 0.0)
 
     def array(self, settings: Settings) -> Array:
         """The array of the settings on the goal's board."""

@@ -11,6 +11,7 @@ from typing import Any
 from hardpoint import __version__
 from hardpoint.cost import Cost
 from hardpoint.design import DesignPoint, Settings
+from hardpoint.optimizer.estimate import FEWEST
 from hardpoint.optimizer.figures import Mark, bars, curves
 from hardpoint.optimizer.goal import Objective
 from hardpoint.optimizer.report import Figure, Section, Story, Table
@@ -19,8 +20,6 @@ from hardpoint.optimizer.study import Study
 
 __all__ = ["expected_section", "layer_section", "story_of_study"]
 
-LEAST = 1e-5
-"""Expected share of turned inferences that is drawn for less."""
 MARKS = 3
 """Designs that a picture of expectations needs."""
 
@@ -147,7 +146,7 @@ def expected_section(points: Sequence[DesignPoint]) -> Section | None:
             continue
         high, mean, low = (100 * (point.clean_accuracy - value) for value in point.accuracy)
         says = f"{i + 1}: {point.settings}; expected {100 * point.expected:.3g} %, lost {mean:.2f} points [{low:.2f}, {high:.2f}]"
-        mark = Mark(100 * max(point.expected, LEAST), low, mean, high, says)
+        mark = Mark(100 * max(point.expected, FEWEST), low, mean, high, says)
         series["meets all" if point.feasible else "fails one"].append(mark)
     marks = [mark for several in series.values() for mark in several]
     if len(marks) < MARKS or len({mark.x for mark in marks}) == 1 or len({mark.mean for mark in marks}) == 1:
@@ -163,7 +162,7 @@ def expected_section(points: Sequence[DesignPoint]) -> Section | None:
     text = (
         f"How many inferences flips turn, to first order, by the ranking of each network and before a fault is played; intervals over fault lists. Rank correlation over {len(marks)} designs: "
         f"{rank:.2f}. The search takes the estimate for a guide, and measures every design that it judges. What lies below "
-        f"{100 * LEAST:g} % is drawn at that."
+        f"{100 * FEWEST:g} % is drawn at that."
     )
     return Section("Expected and measured", [Figure(picture, text)])
 

@@ -57,7 +57,8 @@ def test_a_search_is_validated_emitted_and_told(small: None, tmp_path: Path) -> 
     assert done.exit_code == 0, done.output
     value = json.loads(done.stdout)
     assert value["verdict"] == "found"
-    assert value["evaluated"] == 12 or (value["complete"] and value["evaluated"] > 5)
+    assert value["complete"]
+    assert 5 < value["evaluated"] < 12
     names = [row["name"] for row in value["validation"]["designs"]]
     assert names == ["found design", "without algorithm", "without architecture", "without circuit", "unprotected", "full TMR"]
     assert value["validation"]["seed"] == 2

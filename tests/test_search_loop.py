@@ -41,6 +41,13 @@ def hunted(tmp_path: Path, evaluations: int, name: str = "s", batch: int | None 
     return made.hunt(study).run(evaluations, batch=batch), study
 
 
+def ended_as_nothing_cheaper_was_left(hunt: loop.Hunt, found: Any) -> bool:
+    """Whether every design of the space that is known to cost less than the found one was evaluated."""
+    lut, evaluated = hunt.goal.minimise[0], {point.settings for point in hunt.study.points}
+    cheaper = (point for point in hunt.space.points if hunt.known.objective(lut, point) < found.cost.lut)
+    return all(settings_of(hunt.space.named(point)) in evaluated for point in cheaper)
+
+
 def test_it_finds_the_cheapest_feasible_design(tmp_path: Path) -> None:
     made = problem(tmp_path, drop=0.06)
     hunt = made.hunt(Study(tmp_path / "all.sqlite", made.asked()))
@@ -53,8 +60,7 @@ def test_it_finds_the_cheapest_feasible_design(tmp_path: Path) -> None:
     assert verdict.found.cost.lut <= 1.02 * optimum
     assert len(study.points) < 20, "it went on though nothing cheaper was left"
     assert verdict.complete
-    evaluated = [point.settings for point in study.points]
-    assert all(point.settings in evaluated for point in every if point.cost.lut < optimum)
+    assert ended_as_nothing_cheaper_was_left(made.hunt(study), verdict.found)
     assert verdict.table()["verdict"] == "found"
 
 
@@ -156,6 +162,8 @@ def test_a_failing_evaluation_is_recorded_and_the_search_goes_on(tmp_path: Path)
     verdict = hunt.run(10)
     points = hunt.study.points
     assert not verdict.complete, "what failed may have been better"
+    assert len(points) < 10
+    assert ended_as_nothing_cheaper_was_left(hunt, verdict.found)
     failed = [point for point in points if point.stage == "failed"]
     assert failed
     assert all(point.reason == "ZeroDivisionError: the engine broke" for point in failed)
@@ -261,10 +269,12 @@ def test_recorded_reports_of_c_synthesis_are_a_source_of_costs(tmp_path: Path) -
     prices = prices_from("csynth", tmp_path, made.networks[0].network, folder)
     assert isinstance(prices, Recorded)
     study = Study(tmp_path / "s.sqlite", made.asked(prices))
-    verdict = made.hunt(study, prices).run(8)
+    hunt = made.hunt(study, prices)
+    verdict = hunt.run(8)
     points = study.points
-    assert verdict.found is not None
-    assert len(points) == 8 or verdict.complete
+    assert verdict.complete
+    assert len(points) < 8
+    assert ended_as_nothing_cheaper_was_left(hunt, verdict.found)
     for point in points:
         assert point.cost == Cost("csynth", costs[evaluator.array(point.settings).digest], 1500, 9, 3, 2, 9007199254740993, 10.0)
     with pytest.raises(InputError, match="holds no C synthesis report"):
